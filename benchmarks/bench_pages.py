@@ -2,9 +2,10 @@
 
 A whole server (web, workers, keeper) with SQLite, whose two workers are busy; an administrator with
 files, results, a package in review, a retraining and a group. Each page is loaded in chromium, at
-1280 px in English and at 390 px in Japanese. Asks for 1.5 s until it is there; how long it takes
-until an image can be looked at, decoded in the sandbox at the first look, is told beside it. With
-``--axe`` each page is searched by axe-core: no serious fault is allowed (`make axe` fetches it).
+1280 px in English and at 390 px in both languages. Asks for 1.5 s until it is there; how long it
+takes until an image can be looked at, decoded in the sandbox at the first look, is told beside it.
+With ``--axe`` each page is searched by axe-core: no serious fault is allowed (`make axe` fetches
+it).
 
     python benchmarks/bench_pages.py [--axe axe.min.js] [--shots FOLDER]
 """
@@ -47,6 +48,7 @@ SERIOUS = ("serious", "critical")
 VISITORS: tuple[dict[str, Any], ...] = (
     {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}},
     {"locale": "ja-JP", "viewport": {"width": 390, "height": 844}, "has_touch": True},
+    {"locale": "en-GB", "viewport": {"width": 390, "height": 844}, "has_touch": True},
 )
 REPORT = {
     "phases": ["oxide", "carbon", "void"],
@@ -221,7 +223,8 @@ def visit(
                 faults = faults_of(page, axe) if axe else []
                 if shots is not None:
                     shots.mkdir(parents=True, exist_ok=True)
-                    page.screenshot(path=shots / f"{size} {name}.png", full_page=True)
+                    told = f"{size} {visitor['locale'][:2]} {name}.png"
+                    page.screenshot(path=shots / told, full_page=True)
                 context.close()
                 slow = seconds > MOST_S
                 found |= slow or bool(faults)

@@ -3,6 +3,7 @@
     python benchmarks/bench_shipped_model.py simulated
     python benchmarks/bench_shipped_model.py edges [--specimens 920:940] [--model fibsem]
     python benchmarks/bench_shipped_model.py alarms
+    python benchmarks/bench_shipped_model.py clipped
     python benchmarks/bench_shipped_model.py speed
 
 The same on networks that are trained for the purpose: `bench_segmentation.py`.
@@ -22,9 +23,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import clipped_shares
 from bl_steer.analysis.reconstruction import without_specks
 from bl_steer.analysis.segmentation import (
     ONE_PASS,
+    Acquisition,
     Passes,
     SegmentationModel,
     confusion,
@@ -34,6 +37,7 @@ from bl_steer.analysis.segmentation import (
 )
 from bl_steer.analysis.structure import LabelVolume, contact_areas, triple_line_lengths
 from simulators.electron.fibsem_sample import FAMILIES, PHASES
+from simulators.electron.micrographs import field, micrograph
 
 TURNED = Passes(views=8)
 PIXEL_NM = 10.0
@@ -45,6 +49,8 @@ FIELDS = 4
 """Of each specimen: a phase fraction is that of the specimen, and one field errs alone."""
 ALIKE = range(5000, 5100)
 """Specimens of the trained family for the alarms of "unlike those of the training"."""
+CLIPPED = range(9000, 9100)
+"""Specimens whose contrast is cut off."""
 CHANGED: dict[str, dict[str, Any]] = {
     "7 nm a pixel": {"pixel_size_nm": 7.0},
     "14 nm a pixel": {"pixel_size_nm": 14.0},
@@ -172,10 +178,8 @@ def _errors(found: NDArray[np.float64], true: NDArray[np.float64]) -> dict[str, 
 
 def alarms() -> dict[str, Any]:
     """Count warnings of the shipped model on micrographs taken alike, and on others."""
-    from bl_steer.analysis.segmentation import Acquisition
     from simulators.electron.fibsem_sample import FibsemSpecimen
     from simulators.electron.imaging import ImagingConditions
-    from simulators.electron.micrographs import field, micrograph
 
     known = Acquisition.from_dict(find_model("fibsem").card["conditions"])
     report: dict[str, Any] = {}
@@ -205,6 +209,28 @@ def alarms() -> dict[str, Any]:
     return report
 
 
+def clipped() -> dict[str, Any]:
+    """Count images named for their clipped contrast: as they are, and with a share cut off."""
+    known = Acquisition.from_dict(find_model("fibsem").card["conditions"])
+    report: dict[str, Any] = {}
+    for family in FAMILIES:
+        images = [field(family, seed, shape=(256, 256)).image for seed in CLIPPED]
+        shares: dict[str, list[tuple[float, float]]] = {
+            "as they are": [clipped_shares(image, known.least_clipped) for image in images]
+        }
+        for cut in (0.1, 0.2, 0.4):
+            for end, kept in (("dark", np.maximum), ("bright", np.minimum)):
+                levels = [np.quantile(i, cut if end == "dark" else 1 - cut) for i in images]
+                shares[f"{cut:.0%} cut off, {end}"] = [
+                    clipped_shares(kept(image, round(level)), known.least_clipped)
+                    for image, level in zip(images, levels, strict=True)
+                ]
+        for name, each in shares.items():
+            report[f"{family}, {name}"] = f"{sum(map(any, each))} of {len(each)}"
+            print(family, name, report[f"{family}, {name}"], flush=True)
+    return report
+
+
 def _largest(errors: np.ndarray) -> dict[str, Any]:
     """Summarise the largest error of a phase fraction in each row."""
     largest = abs(errors).max(axis=1)
@@ -217,8 +243,6 @@ def _largest(errors: np.ndarray) -> dict[str, Any]:
 
 def speed() -> dict[str, Any]:
     """Time the default network on one core; measure the memory of a large field."""
-    from simulators.electron.micrographs import field
-
     model = find_model("fibsem")
     image, labels, _ = field("grains", 400, shape=(768, 1024))
     large = np.tile(image, (6, 4))[:4096, :4096]
@@ -253,7 +277,9 @@ def _memory_of(model: SegmentationModel, image: np.ndarray) -> dict[str, float]:
 def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("simulated", "edges", "alarms", "speed"))
+    parser.add_argument(
+        "what", nargs="?", choices=("simulated", "edges", "alarms", "clipped", "speed")
+    )
     parser.add_argument("--specimens", default=f"{UNSEEN.start}:{UNSEEN.stop}")
     parser.add_argument("--model", default="fibsem", help="of edges: a name or a folder")
     parser.add_argument("--json", type=Path)
@@ -268,6 +294,8 @@ def main() -> None:
         results["edges"] = edges(find_model(arguments.model), range(int(first), int(end)))
     if arguments.what in (None, "alarms"):
         results["alarms"] = alarms()
+    if arguments.what in (None, "clipped"):
+        results["clipped"] = clipped()
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 

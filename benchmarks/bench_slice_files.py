@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import math
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +114,13 @@ def _write_slice(face: NDArray[Any], number: int, seed: int, folder: Path) -> No
     )
 
 
+def told(marks: TrackingMarks) -> dict[str, Any]:
+    """Return marks as a user tells them."""
+    (top, bottom), (left, right) = marks.rows, marks.straight
+    box = (left, top, right - left, bottom - top)
+    return {"marks": box, "specimen_from": marks.specimen_from}
+
+
 def measured(labels: NDArray[Any], voxel_nm: tuple[float, ...]) -> dict[str, NDArray[Any]]:
     analysis = find_analysis("structure")
     params = make_params(analysis, {"voxel_size_nm": voxel_nm, "n_bootstrap": 100})
@@ -140,14 +146,13 @@ def run(seed: int, *, marks: bool, model: str) -> None:
         folder = Path(place)
         drift, boxes = write_folder(seed, folder, marks=marks)
         inputs = inputs_from_files([folder])
-        if boxes is not None:
-            inputs = replace(inputs, metadata={**inputs.metadata, "marks": boxes.to_dict()})
         analysis = find_analysis("reconstruct")
         settings = {
             "pitch_nm": PITCH_NM,
             "columns_deg": columns_deg(seed),
             "check": False,
             "model": model,
+            **({} if boxes is None else told(boxes)),
         }
         result = analysis.run(inputs, make_params(analysis, settings))
     (top, bottom), (left, right) = result.provenance["window"]

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import csv
 import io
 import os
 import signal
@@ -25,6 +24,7 @@ import time
 import zipfile
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 import httpx
 import numpy as np
@@ -118,9 +118,13 @@ def parts_of(server: int) -> dict[str, int]:
     return {name.removeprefix("bl-"): pid for name, pid in names.items() if name != "bl-caches"}
 
 
-def sample(server: int, minutes: float) -> tuple[np.ndarray, dict[str, list[float]]]:
-    """Return times, min, and the memory of each part then, MiB."""
+def sample(
+    server: int, minutes: float, out: TextIO | None
+) -> tuple[np.ndarray, dict[str, list[float]]]:
+    """Return times, min, and the memory of each part then, MiB; each is written as it is taken."""
     parts = parts_of(server)
+    if out is not None:
+        out.write(",".join(["minute", *parts]) + "\n")
     times: list[float] = []
     taken: dict[str, list[float]] = {name: [] for name in parts}
     began = time.monotonic()
@@ -128,6 +132,10 @@ def sample(server: int, minutes: float) -> tuple[np.ndarray, dict[str, list[floa
         times.append(elapsed / 60)
         for name, pid in parts.items():
             taken[name].append(usage_of([pid]).memory / MIB)
+        if out is not None:
+            row = [times[-1], *(values[-1] for values in taken.values())]
+            out.write(",".join(f"{value:.2f}" for value in row) + "\n")
+            out.flush()
         time.sleep(EVERY_S)
     if parts_of(server) != parts:
         raise RuntimeError(f"no part may have been started anew, got {parts_of(server)}")
@@ -154,17 +162,15 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--out", type=Path, help="all samples, as CSV")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        times, taken = soak(Path(folder), chosen.minutes)
-    if chosen.out:
-        with chosen.out.open("w", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(["minute", *taken])
-            rows.writerows(zip(times.round(2), *taken.values(), strict=True))
+    written = chosen.out.open("w") if chosen.out else contextlib.nullcontext()
+    with tempfile.TemporaryDirectory() as folder, written as out:
+        times, taken = soak(Path(folder), chosen.minutes, out)
     sys.exit(0 if judge(times, taken) else 1)
 
 
-def soak(folder: Path, minutes: float) -> tuple[np.ndarray, dict[str, list[float]]]:
+def soak(
+    folder: Path, minutes: float, out: TextIO | None
+) -> tuple[np.ndarray, dict[str, list[float]]]:
     """Run a server with visitors, and return what its parts took meanwhile."""
     values = {"FOLDER": folder / "service", "PORT": PORT, "JOB_NICENESS": 0}
     os.environ |= {f"BL_STEER_SERVICE_{name}": str(value) for name, value in values.items()}
@@ -191,7 +197,7 @@ def soak(folder: Path, minutes: float) -> tuple[np.ndarray, dict[str, list[float
             one.start()
         time.sleep(WARM_UP_S)
         before = sum((one.done for one in visitors), Counter())
-        samples = sample(server.pid, minutes)
+        samples = sample(server.pid, minutes, out)
         done = sum((one.done for one in visitors), Counter()) - before
         for one in visitors:
             one.over.set()

@@ -45,6 +45,11 @@ def diffractometer(prefix: str = PREFIX) -> SurfaceDiffractometer:
 def connect(devices: Iterable[Device], *, timeout_s: float = 10.0) -> None:
     """Wait until every process variable of `devices` answers.
 
+    Parameters
+    ----------
+    timeout_s : for all to answer, and for each that is read later, s; a read of ophyd's fails
+        after 2 s, which a busy IOC may take
+
     Raises
     ------
     ConnectionError
@@ -56,6 +61,8 @@ def connect(devices: Iterable[Device], *, timeout_s: float = 10.0) -> None:
         with suppress(TimeoutError):
             device.wait_for_connection(timeout=max(deadline - time.monotonic(), 0.01))
     signals = [walk.item for device in devices for walk in device.walk_signals()]
+    for signal in signals:
+        signal._timeout = timeout_s  # ophyd takes it as the signal is made alone
     silent = [signal.pvname for signal in signals if not signal.connected]
     if silent:
         records = ", ".join(dict.fromkeys(name.split(".")[0] for name in silent))

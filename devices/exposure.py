@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from ophyd import Device
-from ophyd.status import DeviceStatus, SubscriptionStatus
+from ophyd.status import DeviceStatus, Status, StatusBase
+from ophyd.utils import InvalidState
 
 from devices.connection import fail, fail_when_lost, silent_records
 from devices.frames_file import DetectorError
 
-__all__ = ["Exposures", "falling_edge"]
+__all__ = ["Exposures", "end_of"]
 
 
 class Exposures:
@@ -45,9 +47,9 @@ class Exposures:
         device = self._device
         status = DeviceStatus(device)
         self._latest = status
-        finished = SubscriptionStatus(device.busy, falling_edge, run=False, timeout=timeout_s)
+        finished = end_of(device.busy, timeout_s=timeout_s)
 
-        def on_finished(finished: SubscriptionStatus) -> None:
+        def on_finished(finished: StatusBase) -> None:
             if self._latest is not status:  # repeated after a pause: the repetition stores
                 end(None)
                 return
@@ -82,6 +84,19 @@ class Exposures:
         )
 
 
-def falling_edge(*, value: int, old_value: int, **_: object) -> bool:
-    """Return whether a busy flag has just fallen: what was under way has ended."""
-    return bool(old_value == 1 and value == 0)
+def end_of(busy: Any, *, timeout_s: float) -> Status:
+    """Return a status that is done when a busy flag falls: what is begun now has ended then.
+
+    It ends its subscription by number. Ophyd's `SubscriptionStatus` looks for it among those of the
+    signal, which fails, and leaves it undone, where another thread ends one of them meanwhile.
+    """
+    status = Status(busy, timeout=timeout_s)
+
+    def on_change(*, value: int, old_value: int, **_: object) -> None:
+        if old_value == 1 and value == 0:
+            with suppress(InvalidState):  # it has timed out, or fallen before
+                status.set_finished()
+
+    token = busy.subscribe(on_change, run=False)
+    status.add_callback(lambda _: busy.unsubscribe(token))
+    return status

@@ -8,10 +8,10 @@ replays after a pause cannot cut twice.
 from __future__ import annotations
 
 from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind
-from ophyd.status import DeviceStatus, SubscriptionStatus
+from ophyd.status import DeviceStatus, StatusBase
 
 from devices.connection import stop_if_connected
-from devices.exposure import falling_edge
+from devices.exposure import end_of
 from devices.sem import ScanningElectronMicroscope
 from devices.setting import Setting
 
@@ -81,9 +81,9 @@ class IonMill(Device):
             return status
         duration_s = float(self.cut_time.get())
         timeout_s = duration_s + TIMEOUT_MARGIN_S
-        ended = SubscriptionStatus(self.busy, falling_edge, run=False, timeout=timeout_s)
+        ended = end_of(self.busy, timeout_s=timeout_s)
 
-        def on_ended(ended: SubscriptionStatus) -> None:
+        def on_ended(ended: StatusBase) -> None:
             if ended.success:
                 status.set_finished()
             else:

@@ -89,6 +89,8 @@ class MotorAxis(EpicsMotor):
             raise self._lost(new_position) from error
 
         def end(move: MoveStatus) -> None:
+            if arrival.done:
+                return
             error = move.exception()
             failure: Exception | None = None
             try:
@@ -107,7 +109,13 @@ class MotorAxis(EpicsMotor):
             elif not arrival.done:
                 arrival.set_finished()
 
-        fail_when_lost(arrival, self.motor_done_move, lambda: self._lost(new_position))
+        def lost() -> Exception:
+            error = self._lost(new_position)
+            fail(arrival, error)
+            fail(move, error)  # left open, it would fail with the next move, and ophyd stop that
+            return error
+
+        fail_when_lost(arrival, self.motor_done_move, lost)
         move.add_callback(end)
         if wait:
             arrival.wait()
@@ -117,7 +125,8 @@ class MotorAxis(EpicsMotor):
         """Stop the motor where it is."""
         if hasattr(self, "_stopped"):
             self._stopped.set()
-        if self.motor_stop.connected:  # a control system that is gone stops nothing
+        # A control system that is gone stops nothing, and later it would stop another move.
+        if self.motor_stop.connected and self.motor_done_move.connected:
             super().stop(success=success)
 
     def clear_sub(self, cb: Any, event_type: str | None = None) -> None:
@@ -173,6 +182,7 @@ class MotorAxis(EpicsMotor):
             return True
         with suppress(DisconnectedError, TimeoutError):
             here = float(self.user_readback.get(use_monitor=False))
+            self._set_position(here)
             return abs(here - target) <= reach
         return False
 

@@ -181,3 +181,9 @@ def test_no_folder_is_crowded() -> None:
     folders = {path.parent for path in SOURCES}
     crowded = {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 22}
     assert not crowded
+
+
+def test_no_module_of_tests_is_long() -> None:
+    found = sorted(Path(__file__).parent.rglob("*.py"))
+    lengths = {str(path): path.read_text().count("\n") for path in found}
+    assert not {path: n for path, n in lengths.items() if n > MAX_LINES}

@@ -77,6 +77,13 @@ def test_the_session_of_the_readme_and_the_agent_of_the_how_to_page_run(tmp_path
     assert (tmp_path / "run.png").stat().st_size > 10_000
 
 
+def test_the_advice_of_the_how_to_page_is_given(tmp_path: Path) -> None:
+    code = "".join(python_of(HOW_TO["advise_and_components"]))
+    code += '\nassert len(result.tables["suggestions"]["x"]) == 3\n'
+    (tmp_path / "advice.py").write_text(code)
+    run([sys.executable, "advice.py"], tmp_path)
+
+
 def test_the_session_on_epics_can_be_built_without_the_beamline(tmp_path: Path) -> None:
     (code,) = (b for b in python_of(HOW_TO["session"]) if b.startswith("# on EPICS"))
     # No process variable is there to answer; leaving by the door would wait for them.
@@ -114,6 +121,8 @@ def test_every_command_of_the_pages_is_a_real_one_with_real_options(
         if words[0] in ("segment", "superres", "package", "review", "retrain", "server")
         else words[:1]
     )
+    if words[0] == "analyse":  # the options of an analysis are known by its name
+        name = [word for word in line.split()[1:4] if not word.startswith("--")]
     if "--analysis" in line:
         name += ["--analysis", line.partition("--analysis ")[2].split()[0]]
     with pytest.raises(SystemExit) as stopped:
@@ -133,3 +142,10 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     links = [link for link in LINKS.findall(page.read_text()) if "://" not in link]
     missing = [link for link in links if not (page.parent / link).exists()]
     assert not missing, f"{page.name} links to what is not there: {missing}"
+
+
+def test_the_japanese_page_of_the_server_names_what_the_english_one_does() -> None:
+    """Commands, settings, options and addresses."""
+    named = re.compile(r"`((?:bl-steer|BL_STEER|--|/)[^`\n]*|[A-Z][A-Z_]{3,}[A-Z])`")
+    english, japanese = (set(named.findall(HOW_TO[page])) for page in ("server", "server.ja"))
+    assert english == japanese

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
+import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from time import monotonic
 from typing import Any, Self, TextIO
 
@@ -11,7 +14,7 @@ from tqdm import tqdm
 
 from bl_steer.stages import SURE_SHARE, stage_of
 
-__all__ = ["Bar", "duration", "significant"]
+__all__ = ["Bar", "coordinate", "duration", "is_coordinate", "place_decimals", "significant"]
 
 DELAY_S = 1.0
 """Work that is over sooner needs no bar."""
@@ -20,6 +23,14 @@ EVERY_SHARE = 0.1
 """Lines come at least so long, and so much of the work, after one another;"""
 AT_LATEST_S = 300.0
 """where it goes on more slowly, after so long."""
+COORDINATE = re.compile(r"(?:best_)?[xyz](?:_(?:[num]?m|px))?(?: \(.+\))?")
+COORDINATE_DIGITS = 8
+"""In µm, a nanometre on the way of a stage."""
+LENGTH = re.compile(r"[ _(]([mnuµμ]?m)\)?$")
+TO_A_NANOMETRE = {"m": 9, "mm": 6, "um": 3, "nm": 3}
+"""Decimals of a length in a unit; of one in nm, to a picometre."""
+NOISE = 1e-6
+"""Steps smaller than this part of a column's width are what a stage's read-back scatters by."""
 FORMAT = "{desc} {n_fmt}/{total_fmt} {unit} {bar:24} {elapsed}<{remaining}{postfix}"
 
 
@@ -31,6 +42,50 @@ def significant(value: float, digits: int) -> str:
     """
     rounded = float(f"{value:.{digits}g}")
     return f"{rounded:.0f}" if 10**digits <= abs(rounded) < 1e15 else f"{value:.{digits}g}"
+
+
+def is_coordinate(name: str) -> bool:
+    """Return whether a column holds coordinates, whatever unit its name states.
+
+    >>> [is_coordinate(name) for name in ("x", "y (mm)", "best_x_um", "dx", "expected")]
+    [True, True, True, False, False]
+    """
+    return COORDINATE.fullmatch(name) is not None
+
+
+def place_decimals(name: str, values: Iterable[float]) -> int:
+    """Return the decimals of a column of coordinates: a thousandth of its smallest step, and no
+    less than a nanometre where its name states the unit.
+
+    >>> place_decimals("x (mm)", [0.0, 1 / 3, 2 / 3]), place_decimals("x_um", [7.0])
+    (4, 3)
+    """
+    found = LENGTH.search(name)
+    finest = TO_A_NANOMETRE[found[1].replace("µ", "u").replace("μ", "u")] if found else 9
+    places = sorted({value for value in values if math.isfinite(value)})
+    noise = NOISE * (places[-1] - places[0]) if places else 0.0
+    steps = [b - a for a, b in pairwise(places) if b - a > noise]
+    return min(finest, 3 - math.floor(math.log10(min(steps)) + NOISE)) if steps else finest
+
+
+def coordinate(value: float, decimals: int | None = None) -> str:
+    """Return a coordinate that somebody may give to a stage: to a nanometre, in µm or in mm.
+
+    Parameters
+    ----------
+    decimals : at most, of one that has more than few digits; those of its column (`place_decimals`)
+
+    >>> [coordinate(value) for value in (12353.166666666666, -7994.5, 19.333333333333332, -0.0)]
+    ['12353.167', '-7994.5', '19.333333', '0']
+    >>> coordinate(19.333333333333332, 2), coordinate(7.12345, 2)
+    ('19.33', '7.12345')
+    """
+    is_long = math.isfinite(value) and float(f"{value:.{COORDINATE_DIGITS}g}") != value
+    if decimals is not None and is_long:
+        value = round(value, decimals)
+    if not math.isfinite(value) or abs(value) >= 10.0**COORDINATE_DIGITS:
+        return f"{value:.0f}"
+    return f"{value:z.{COORDINATE_DIGITS}g}"
 
 
 def duration(seconds: float) -> str:

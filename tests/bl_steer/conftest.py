@@ -124,8 +124,8 @@ def stack() -> NotchedStack:
     assert fibsem.marks is not None
     images, views = [], []
     for number in range(7):
-        fibsem.mill.set(PITCH_NM * number).wait(5.0)
-        fibsem.sem.trigger().wait(5.0)
+        fibsem.mill.set(PITCH_NM * number).wait(60.0)
+        fibsem.sem.trigger().wait(60.0)
         images.append(fibsem.sem.frames()[0].copy())
         views.append(fibsem.views()[-1])
     return NotchedStack(images, views, fibsem.marks)

@@ -33,7 +33,7 @@ def test_a_set_is_taken_while_another_is_under_way_and_carried_out_after_it(
         asked = [1.0, 1.0, 2.0, 1.0, 3.0]
         statuses = [device.set(value) for value in asked]
         for status in statuses:
-            status.wait(5.0)
+            status.wait(60.0)
         assert device.get() == 3.0
         assert values == asked
         values.clear()
@@ -47,10 +47,10 @@ def test_a_set_that_fails_ends_no_other(lens: Any) -> None:
 
     lens.current.sim_set_putter(refuse_two)
     first, second, third = [lens.current.set(value) for value in (1.0, 2.0, 3.0)]
-    first.wait(5.0)
+    first.wait(60.0)
     with pytest.raises(ValueError, match="below 2 A, got 2 A"):
-        second.wait(5.0)
-    third.wait(5.0)
+        second.wait(60.0)
+    third.wait(60.0)
     assert lens.current.get() == 3.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -13,8 +14,10 @@ from ophyd.utils import LimitError
 from ophyd.utils.epics_pvs import AlarmSeverity, AlarmStatus
 
 from bl_steer.agents import Space
+from devices.motor import MotorError
 from plans import map_sample
 from plans.stubs.axes import StageError
+from simulators.epics.fake_motor import disconnect
 from simulators.film.beamline import SETTLE_S, SPEED, SimulatedBeamline
 
 
@@ -109,25 +112,48 @@ def test_a_move_whose_end_was_not_told_ends_where_the_motor_is(
     with monkeypatch.context() as patched:
         patched.setattr(x.low_limit_switch, "get", silent)
         patched.setattr(x.high_limit_switch, "get", silent)
-        x.set(12.0, timeout=0.3).wait(5.0)
+        x.set(12.0, timeout=0.3).wait(60.0)
     assert "stage_x is at 12, but its end was not told" in caplog.text
-    x.set(20.0).wait(5.0)
+    x.set(20.0).wait(60.0)
     assert x.position == 20.0
 
 
-def test_a_readback_that_is_told_late_is_asked_for(
+def test_a_move_that_lost_its_record_does_not_stop_the_next_one(
     beamline: SimulatedBeamline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     x = beamline.stage.x
-    with monkeypatch.context() as patched:
-        patched.setattr(x, "_set_position", lambda value, **_: None)  # what it told is not there
-        x.set(15.0).wait(5.0)
-    assert x.user_readback.get() == 15.0
+    stopped: list[int] = []
+
+    def silent(**_: object) -> int:
+        raise TimeoutError("no answer in 1 s")
+
+    with monkeypatch.context() as patched:  # nobody tells of the end of the move
+        patched.setattr(x.low_limit_switch, "get", silent)
+        patched.setattr(x.high_limit_switch, "get", silent)
+        lost = x.set(12.0, timeout=60.0)
+        disconnect(x, 0.2)
+        with pytest.raises(MotorError, match="got no connection to SIM:STG:X"):
+            lost.wait(60.0)
+    x.wait_for_connection(timeout=60.0)
+    before = set(threading.enumerate())
+    x.motor_stop.sim_set_putter(lambda value, **_: stopped.append(value))
+    x.set(20.0).wait(60.0)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(0.3)
+    assert stopped == []
+    assert x.position == 20.0
+
+
+def test_a_readback_that_is_not_told_is_asked_for(beamline: SimulatedBeamline) -> None:
+    x = beamline.stage.x
+    x.user_readback.unsubscribe_all()
+    x.set(15.0).wait(60.0)
+    assert x.position == x.user_readback.get() == 15.0
 
 
 def test_a_message_shows_by_how_much_a_place_is_missed(beamline: SimulatedBeamline) -> None:
     x = beamline.stage.x
-    x.set(5.0).wait(5.0)
+    x.set(5.0).wait(60.0)
     x._position = 5.0000012
     for error in (x._missed(5.0), x._explain(RuntimeError(), 5.0, 12.0)):
         assert "got 5.000001" in str(error)

@@ -34,7 +34,7 @@ class ListedAgent:
         n = len(self.threads) - 1
         if n == self.holds:
             self.holding.set()
-            self.go_on.wait(30.0)
+            self.go_on.wait(60.0)
             self.holding.clear()
         x, y = self.places[n]
         return [{"_id": n, "x": x, "y": y}]

@@ -30,7 +30,7 @@ from plans.stubs.axes import StageError
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.faults import KINDS
 from simulators.film.sige_film import SigeFilm
-from tests.plans.fault_matrix import AT, BUDGET, LONGEST_S, MATRIX
+from tests.plans.fault_matrix import AT, BUDGET, GIVES_UP_S, LONGEST_S, MATRIX
 
 GRID = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
 
@@ -40,8 +40,8 @@ def shaky(film: SigeFilm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Si
     """A beamline without faults of its own, whose devices give up soon."""
     for name in ("DRIFT", "TOP_UP_LOSS", "DEAD_PROBABILITY", "ZINGER_PROBABILITY"):
         monkeypatch.setattr(f"simulators.film.sige_film.{name}", 0.0)
-    monkeypatch.setattr("devices.motor.ARRIVAL_MARGIN_S", 2.0)
-    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", 2.0)
+    monkeypatch.setattr("devices.motor.ARRIVAL_MARGIN_S", GIVES_UP_S)
+    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", GIVES_UP_S)
     return SimulatedBeamline(film, frames_dir=tmp_path / "frames", exposure_s=1.0)
 
 
@@ -71,7 +71,7 @@ def check_nobody_thinks() -> None:
     """The threads of the run have ended, or do so within a moment."""
     for thread in threading.enumerate():
         if thread.name.startswith(("think", "read")):
-            thread.join(timeout=5.0)
+            thread.join(timeout=60.0)
             assert not thread.is_alive(), thread.name
 
 
@@ -265,7 +265,7 @@ def test_ctrl_c_once_pauses_at_the_next_point_and_the_run_goes_on(
 def test_ctrl_c_twice_pauses_at_once_while_the_detector_hangs(
     RE: RunEngine, shaky: SimulatedBeamline, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", 60.0)
+    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", 600.0)
     shaky.misbehave(f"hang@{AT}")
     begun = time.monotonic()
     interrupted(RE, search(shaky), times=2)

@@ -89,7 +89,7 @@ class SlowSpace(Space):
 
     def free_boxes(self, starts: Any, ends: Any) -> Any:
         self.sought.set()
-        self.go_on.wait(10.0)
+        self.go_on.wait(60.0)
         return super().free_boxes(starts, ends)
 
 
@@ -100,7 +100,7 @@ def test_pause_takes_effect_while_a_way_is_sought(
     axes = [beamline.stage.x, beamline.stage.y]
 
     def ask() -> None:
-        space.sought.wait(10.0)
+        space.sought.wait(60.0)
         RE.request_pause()
 
     asking = threading.Thread(target=ask)

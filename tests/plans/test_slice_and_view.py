@@ -193,7 +193,7 @@ def test_a_run_that_was_killed_is_carried_on_at_the_depth_that_the_mill_reports(
     killed = documents.run.from_documents([d for d in documents.all if d[0] != "stop"])
     assert killed.status == "unfinished"
     for number in range(mill_ahead):  # cuts of which nobody took an image
-        instrument.mill.set((3 + number) * PITCH).wait(5.0)
+        instrument.mill.set((3 + number) * PITCH).wait(60.0)
     taken = RE(slicing(instrument, n_slices=6, resumes=killed)).plan_result
     (start,) = documents.named("start")
     assert start["slices"]["resumes"] == killed.uid

@@ -20,7 +20,7 @@ def interrupt_during_thought(RE: RunEngine, plan: Any, agent: ListedAgent) -> No
     """Ask for a pause in the thought that the agent holds; the run is paused before it ends."""
 
     def ask() -> None:
-        agent.holding.wait(30.0)
+        agent.holding.wait(60.0)
         time.sleep(0.05)  # the RunEngine goes on to wait for the thought
         RE.request_pause()
 

@@ -131,7 +131,7 @@ def test_loop_runs_on_during_a_thought(RE: RunEngine) -> None:
 
         def thought() -> bool:
             RE.loop.call_soon_threadsafe(done.set)
-            return done.wait(5.0)
+            return done.wait(60.0)
 
         assert RE(think(executor, thought)).plan_result
 
@@ -142,10 +142,10 @@ def test_run_that_is_aborted_during_a_thought_leaves_no_task_in_the_loop(RE: Run
 
         def thought() -> bool:
             thinking.set()
-            return enough.wait(5.0)
+            return enough.wait(60.0)
 
         def pause() -> None:
-            thinking.wait(5.0)
+            thinking.wait(60.0)
             RE.request_pause()
 
         pausing = threading.Thread(target=pause)

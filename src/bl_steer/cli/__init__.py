@@ -1,7 +1,8 @@
 """The command line: readable text on the screen, the same as JSON with ``--json FILE``.
 
 Exit status 0, or 2 with one line that names the value and the remedy, or 130 after Ctrl-C with one
-line that says what is kept: a command that knows it raises ``KeyboardInterrupt(text)``. It is 141,
+line that says what is kept, and how to go on: work that knows it raises
+``KeyboardInterrupt(text)``, and `interrupted.keeps` gives a command what else it says. It is 141,
 without a line, where the reader of the output has gone (``bl-steer runs | head -1``).
 
 `COMMANDS` names the module of each command. It is imported, with all that it needs, when its
@@ -10,6 +11,8 @@ command is parsed and not before, so that ``bl-steer --help`` is quick and works
 
 from __future__ import annotations
 
+import atexit
+import gc
 import importlib
 import os
 import select
@@ -18,6 +21,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 
 import bl_steer
+from bl_steer.cli.interrupted import kept_of
 from bl_steer.cli.options import (
     AddOptions,
     Failed,
@@ -70,6 +74,9 @@ EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
+    # At its end Python looks through all objects for garbage, for seconds once torch is loaded.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     arguments = Namespace()
     try:
         arguments = make_parser().parse_args(argv)
@@ -82,8 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_json(arguments, report)
         sys.stdout.flush()
     except KeyboardInterrupt as stop:
-        remains = str(stop) or "what was measured is kept"
-        print(f"bl-steer: interrupted; {remains}", file=sys.stderr)
+        print(f"bl-steer: interrupted; {str(stop) or kept_of(arguments)}", file=sys.stderr)
         return 130
     except EXPECTED_ERRORS as error:
         if isinstance(error, BrokenPipeError) and _reader_has_gone():

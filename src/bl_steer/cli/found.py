@@ -5,10 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from bl_steer.cli.options import print_columns, print_row
-from bl_steer.progress import significant
+from bl_steer.progress import coordinate, significant
 from bl_steer.runs import Run, read_outcomes
 
-__all__ = ["counts_of", "print_found", "print_front", "print_outlook", "print_run", "print_told"]
+__all__ = [
+    "counts_of",
+    "place_of",
+    "print_found",
+    "print_front",
+    "print_outlook",
+    "print_run",
+    "print_told",
+]
 
 PLACE = ("x_um", "y_um")
 
@@ -21,8 +29,8 @@ def print_found(report: dict[str, Any]) -> None:
     first = report["n_to_found"]
     print(
         f"film          {report['preset']}, seed {report['seed']}, {report['grid_points']} points\n"
-        f"point A       reported at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
-        f"truly at ({report['true_x_um']:g}, {report['true_y_um']:g}) µm: "
+        f"point A       reported at {place_of(report, 'best')}, "
+        f"truly at {place_of(report, 'true')}: "
         f"{'found' if report['found'] else 'not found'}\n"
         f"measurements  {report['n_measured']}"
         f"{f', A reached at number {first}' if first else ', A never reached'}\n"
@@ -40,10 +48,10 @@ def _print_targets(report: dict[str, Any]) -> None:
     for number, spot in enumerate(report["targets"], 1):
         first = spot["n_to_found"]
         print(
-            f"target {number}      {spot['target']}: reported at ({spot['best_x_um']:g}, "
-            f"{spot['best_y_um']:g}) µm with {significant(spot['best_value'], 4)} ± "
+            f"target {number}      {spot['target']}: reported at {place_of(spot, 'best')} "
+            f"with {significant(spot['best_value'], 4)} ± "
             f"{significant(spot['best_sd'], 2)} counts, "
-            f"truly at ({spot['true_x_um']:g}, {spot['true_y_um']:g}) µm: "
+            f"truly at {place_of(spot, 'true')}: "
             f"{'found' if spot['found'] else 'not found'}"
             f"{f', reached at number {first}' if first else ', never reached'}"
         )
@@ -69,6 +77,11 @@ def print_front(report: dict[str, Any]) -> None:
             for row in report["front"]
         ]
     print_columns(columns)
+
+
+def place_of(report: dict[str, Any], which: str) -> str:
+    """Return the best or the true place of a report."""
+    return f"({', '.join(coordinate(report[f'{which}_{axis}_um'], 3) for axis in 'xy')}) µm"
 
 
 def _until_found(report: dict[str, Any]) -> str:

@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from bl_steer.files.atomic import UnwritableError, check_writable
 from bl_steer.files.formats import FORMS
+from bl_steer.progress import coordinate, is_coordinate, place_decimals
 from bl_steer.settings import Settings
 from bl_steer.spelling import respelled
 
@@ -39,6 +40,7 @@ __all__ = [
     "print_row",
     "print_warnings",
     "server_folder_option",
+    "with_interval",
     "write_json",
 ]
 
@@ -227,6 +229,17 @@ def print_row(name: str, value: Any) -> None:
     print(f"{name:14}{value}")
 
 
+def with_interval(value: float, low: float | None, high: float | None, *, form: str = ".3f") -> str:
+    """Return a score with its 95 % interval, or with a word where there is none.
+
+    >>> with_interval(0.9123, 0.9, 0.92), with_interval(0.9123, None, None)
+    ('0.912 (95 %: 0.900 … 0.920)', '0.912 (no interval: less than four blocks of 64×64 px)')
+    """
+    if low is None or high is None:
+        return f"{value:{form}} (no interval: less than four blocks of 64×64 px)"
+    return f"{value:{form}} (95 %: {low:{form}} … {high:{form}})"
+
+
 def print_ending(report: Mapping[str, Any]) -> None:
     """Print what a command on an analysis has written, and the digest."""
     print_row("figure", report["figure"])
@@ -261,14 +274,21 @@ def print_warnings(arguments: argparse.Namespace, report: Mapping[str, Any]) -> 
 
 def print_columns(columns: Mapping[str, Iterable[Any]]) -> None:
     """Print a table, right-justified under its heads."""
-    cells = [[head, *map(_cell, column)] for head, column in columns.items()]
+    cells = []
+    for head, values in columns.items():
+        column = list(values)
+        numbers = [value for value in column if isinstance(value, float)]
+        places = place_decimals(head, numbers) if is_coordinate(head) else None
+        cells.append([head, *(_cell(value, places) for value in column)])
     widths = [max(map(len, column)) for column in cells]
     for row in zip(*cells, strict=True):
         print("    " + "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.5g}" if isinstance(value, float) else str(value)
+def _cell(value: Any, places: int | None) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.5g}" if places is None else coordinate(value, places)
 
 
 def check_json(arguments: argparse.Namespace) -> None:

@@ -51,10 +51,13 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
     test = command(package, "test", _test, "run a package's tests in the sandbox")
     test.add_argument("folder", type=Path, help="folder of the package")
     test.add_argument("--accept", action="store_true", help="expect from now on what is found now")
-    test.add_argument(
-        "--trust-packages", action="store_true", help="run it without a sandbox where there is none"
-    )
-    run = command(package, "run", _run, "run a package on files, as the server would")
+    run = command(package, "run", _run, "run a package on files, in the sandbox")
+    for tries in (test, run):
+        tries.add_argument(
+            "--trust-packages",
+            action="store_true",
+            help="run it without a sandbox where there is none",
+        )
     run.add_argument("folder", type=Path, help="folder of the package")
     text = "files to analyse; NAME=FILE where the package has several inputs"
     run.add_argument("files", nargs="+", metavar="FILE", help=text)
@@ -177,7 +180,13 @@ def _test(arguments: argparse.Namespace) -> Any:
 
 def _run(arguments: argparse.Namespace) -> Any:
     params = read_params(arguments)
-    report = commands.run(arguments.folder, arguments.files, params, out=arguments.out)
+    report = commands.run(
+        arguments.folder,
+        arguments.files,
+        params,
+        out=arguments.out,
+        trusted=arguments.trust_packages,
+    )
     print_warnings(arguments, report)
     print_row("results", f"{arguments.out}, {len(report['files'])} files")
     print_row("digest", report["digest"])
@@ -212,7 +221,7 @@ def _check(arguments: argparse.Namespace) -> Any:
     report = run(arguments)
     if not report["passed"]:
         raise Failed(
-            f"a package must pass its tests, got problems in {arguments.package}; its author has "
+            f"a package must pass its check, got problems in {arguments.package}; its author has "
             "it back as a draft",
             report,
         )
@@ -234,7 +243,11 @@ def _print_tests(report: dict[str, Any]) -> None:
         for text in test["warnings"]:
             print(f"    warning: {text}")
     for text in report["problems"]:
-        print(text)
+        print_row("problem", text)
+    for name in report.get("unwritten", ()):
+        print_row(
+            "problem", f"{name} is still that of a new package, or is to come; write your own"
+        )
 
 
 def _print_decided(report: dict[str, Any]) -> None:
@@ -255,6 +268,8 @@ def _print_package(report: dict[str, Any]) -> None:
     _print(report)
     _print_approvals(report)
     print_row("author", report["author"])
+    if (before := report["release_before"]) is not None:
+        print_row("after", f"{before['version']}, which {before['author']} submitted")
     print_row("files", report["folder"])
     seen = report["report"].get("inspection", {})
     for script, names in seen.get("imports", {}).items():

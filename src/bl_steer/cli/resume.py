@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from bl_steer import session
 from bl_steer.cli.found import print_told
+from bl_steer.cli.interrupted import keeps, kept_of
 from bl_steer.cli.options import Parser, data_option, json_option, prefix_option, print_row
-from bl_steer.runs import RecordsAlone, Run, open_run, open_to_resume
+from bl_steer.progress import coordinate
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_run, open_to_resume
 from bl_steer.steering import in_flight
 
-__all__ = ["add_resume"]
+__all__ = ["add_resume", "keeps_run"]
 
 RESUMED = ("find_hotspot", "find_level_set", "map_adaptively", "map_sample")
 REPORTED = (
@@ -38,6 +42,31 @@ def add_resume(parser: Parser, argv: Sequence[str]) -> None:
         "--epics", action="store_true", help="on process variables, not the simulated film"
     )
     prefix_option(parser)
+    keeps_run(parser)
+
+
+def keeps_run(parser: Parser) -> None:
+    """Let Ctrl-C name the run that a command has begun, and what carries it on."""
+    keeps(parser, partial(_kept, since=time.time()))
+
+
+def _kept(arguments: argparse.Namespace, *, since: float) -> str:
+    store = RecordsAlone(arguments.data)
+    rows = list_runs(store) if store.record_dir.is_dir() else []
+    begun = [row for row in rows if row.time.timestamp() >= since and not row.analysis]
+    if not begun:
+        return kept_of(argparse.Namespace())
+    run = begun[-1]
+    points = f"run {run.uid[:8]} is kept, with {run.n_points} points"
+    if run.status == "success" or run.plan not in RESUMED:
+        return f"{points}; 'bl-steer show {run.uid[:8]} --data {arguments.data}' shows it"
+    epics = "".join(
+        [
+            " --epics" if getattr(arguments, "epics", False) else "",
+            f" --prefix {arguments.prefix}" if getattr(arguments, "prefix", None) else "",
+        ]
+    )
+    return f"{points}; 'bl-steer resume {run.uid[:8]} --data {arguments.data}{epics}' goes on"
 
 
 def _resume(arguments: argparse.Namespace) -> Any:
@@ -64,7 +93,7 @@ def _resume(arguments: argparse.Namespace) -> Any:
     print_row("resuming", f"{broken.uid[:8]}, {plan}, {broken.n_complete} points measured")
     unfinished = in_flight(broken)
     if unfinished:
-        where = ", ".join(f"{k} = {v:g}" for k, v in unfinished.items() if k != "point")
+        where = ", ".join(f"{k} = {coordinate(v)}" for k, v in unfinished.items() if k != "point")
         print_row("in flight", f"point {unfinished['point']} at {where}, measured again")
     with session.open_session(_instrument(broken, arguments), data_dir=data) as opened:
         uid, _ = opened.run(getattr(opened, plan)(resumes=broken, **options))

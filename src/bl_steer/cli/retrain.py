@@ -8,7 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import Failed, Parser, command, group, print_row, server_folder_option
+from bl_steer.cli.options import (
+    Failed,
+    Parser,
+    command,
+    group,
+    print_row,
+    server_folder_option,
+    with_interval,
+)
 from bl_steer.cli.packages import on_local_server, user_option
 from bl_steer.progress import Bar
 from bl_steer.server.retraining import commands
@@ -120,8 +128,7 @@ def _print_withdrawn(rows: list[dict[str, Any]]) -> None:
 def _print_comparison(report: dict[str, Any]) -> None:
     scores = report["comparison"]
     for name in ("champion", "candidate", "difference"):
-        value, low, high = scores[name]
-        print_row(name, f"mIoU {value:+.4f} (95 %: {low:+.4f} … {high:+.4f})")
+        print_row(name, f"mIoU {with_interval(*scores[name], form='+.4f')}")
     for row in report.get("left_out", []):  # older reports do not say
         print_row("left out", f"{row['name']}: {row['reason']}")
     print_row("verdict", f"{scores['verdict']}, on {len(report['hold_out'])} held-out micrographs")

@@ -10,6 +10,7 @@ from typing import Any
 
 from bl_steer.analysis.segmentation import SegmentParams, from_files, from_zarr, planning, training
 from bl_steer.cli.options import (
+    Failed,
     Parser,
     command,
     format_option,
@@ -18,6 +19,7 @@ from bl_steer.cli.options import (
     print_notes,
     print_row,
     print_warnings,
+    with_interval,
 )
 from bl_steer.cli.params import add_params, read_params
 from bl_steer.cli.training_options import (
@@ -27,6 +29,7 @@ from bl_steer.cli.training_options import (
     training_options,
     training_set_of,
 )
+from bl_steer.files.errors import listed
 from bl_steer.progress import Bar
 
 __all__ = ["add_segment"]
@@ -162,6 +165,12 @@ def _run(arguments: argparse.Namespace) -> Any:
         print_row(phase, f"{100 * share:.2f} % ({between})")
     print_row("results", f"{arguments.out}, {len(report['files'])} files")
     print_row("digest", report["digest"])
+    if left := report["left_out"]:
+        raise Failed(
+            f"every image must be segmented, got {listed(left)} left out, for what the warnings "
+            f"say; the results of the other {report['n_fields']} fields are whole",
+            report,
+        )
     return report
 
 
@@ -264,8 +273,8 @@ def _plan_curve(
         report = planning.plan_number_of_pairs(
             data, settings, sizes=sizes, out=arguments.out, progress=bar.show
         )
-    for size, (miou, low, high) in zip(report["sizes"], report["miou"], strict=True):
-        print(f"{size:4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
+    for size, miou in zip(report["sizes"], report["miou"], strict=True):
+        print(f"{size:4} pairs   mIoU {with_interval(*miou)}")
     for size, (miou, low, high) in list(report["predicted"].items())[1:]:
         print(f"{size:>4} pairs   mIoU {miou:.3f} (90 %: {low:.3f} … {high:.3f}), predicted")
     print_notes(arguments, [report["advice"]])
@@ -284,11 +293,10 @@ def _plan_next(arguments: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _print_score(name: str, score: dict[str, Any]) -> None:
-    miou, low, high = score["miou"]
-    print(f"{name:14}mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
-    for phase, (iou, low, high) in score["iou"].items():
-        if iou is not None:
-            print(f"  {phase:12}IoU {iou:.3f} (95 %: {low:.3f} … {high:.3f})")
+    print(f"{name:14}mIoU {with_interval(*score['miou'])}")
+    for phase, iou in score["iou"].items():
+        if iou[0] is not None:
+            print(f"  {phase:12}IoU {with_interval(*iou)}")
 
 
 def _assignment(text: str, *, many: bool = False) -> tuple[str, Any]:

@@ -10,7 +10,8 @@ from statistics import median
 from typing import Any
 
 from bl_steer import trials
-from bl_steer.cli.found import print_found, print_front, print_outlook, print_run
+from bl_steer.cli.found import place_of, print_found, print_front, print_outlook, print_run
+from bl_steer.cli.interrupted import in_place_of_parts, keeps, kept_of_paper
 from bl_steer.cli.mapping import MAXIMUM, find_goal, goal_option, replay_goal
 from bl_steer.cli.options import (
     PRESETS,
@@ -22,7 +23,9 @@ from bl_steer.cli.options import (
     out_option,
     prefix_option,
     print_row,
+    with_interval,
 )
+from bl_steer.cli.resume import keeps_run
 from bl_steer.cli.slices import print_tables
 from bl_steer.files import read_pixel_mask
 from bl_steer.files.maps.any_map import MAP_ENDINGS
@@ -55,6 +58,7 @@ def add_demo(parser: Parser, argv: Sequence[str]) -> None:
         "--seed", type=int, default=DEMO_SEED, help="seed of the film and of the agent"
     )
     figure_option(parser, "PNG to write", Path("point_A.png"))
+    keeps_run(parser)
 
 
 def add_find(parser: Parser, argv: Sequence[str]) -> None:
@@ -105,6 +109,7 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
         "from the start, and the budget does not count them",
     )
     _steering_options(parser, budget=None)
+    keeps_run(parser)
 
 
 def add_replay(parser: Parser, argv: Sequence[str]) -> None:
@@ -146,6 +151,7 @@ def add_paper(parser: Parser, argv: Sequence[str]) -> None:
         default=PAPER_SCALE,
         help="scale of the edges of figure 5's box; 1 is the paper's 10 µm",
     )
+    keeps(parser, kept_of_paper)
 
 
 def _steering_options(parser: Parser, budget: int | None = BUDGET) -> None:
@@ -237,12 +243,12 @@ def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> An
     report = trials.find_on_epics(prefix=arguments.prefix, axes=arguments.axes, **options)
     for spot in report.get("targets", ()):
         print(
-            f"{spot['target']}: brightest at ({spot['best_x_um']:g}, {spot['best_y_um']:g}) µm, "
+            f"{spot['target']}: brightest at {place_of(spot, 'best')}, "
             f"{significant(spot['best_value'], 4)} ± {significant(spot['best_sd'], 2)} counts"
         )
     print_front(report)
     print(
-        f"brightest     at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
+        f"brightest     at {place_of(report, 'best')}, "
         f"{significant(report['best_value'], 4)} ± {significant(report['best_sd'], 2)} counts\n"
         f"measurements  {report['n_measured']}, {report['n_invalid']} of them invalid\n"
         f"duration      {report['duration_s'] / 60:.1f} min"
@@ -316,7 +322,7 @@ def _seeds(text: str) -> range:
 
 
 def _paper(arguments: argparse.Namespace) -> Any:
-    with Bar("report", stages=stages_of("report")) as bar:
+    with in_place_of_parts(arguments), Bar("report", stages=stages_of("report")) as bar:
         report = trials.draw_paper(
             seed=arguments.seed,
             out=arguments.out,
@@ -328,8 +334,7 @@ def _paper(arguments: argparse.Namespace) -> Any:
     print(f"figure_1: {report['figure_1']['figure']}")
     print_found(report["figure_1"])
     scores = ", ".join(
-        f"{family} {miou:.3f} (95 %: {low:.3f} … {high:.3f})"
-        for family, (miou, low, high) in report["figure_2"]["miou"].items()
+        f"{family} {with_interval(*miou)}" for family, miou in report["figure_2"]["miou"].items()
     )
     print(f"figure_2: {report['figure_2']['figure']}, mIoU {scores}")
     third = report["figure_3"]

@@ -73,7 +73,7 @@ def _submit(arguments: argparse.Namespace) -> Any:
             print_row("duration", f"{job['finished'] - job['started']:.1f} s")
             print_row("digest", job["digest"])
             if arguments.out is not None:
-                paths = server.download(job, arguments.out)
+                paths = _download(server, job, arguments.out)
                 print_row("results", f"{arguments.out}, {len(paths)} files")
     return job
 
@@ -95,9 +95,20 @@ def _upload(
     return sent if isinstance(files, Mapping) else sent[""]
 
 
+def _download(server: Client, job: dict[str, Any], out: Path) -> Sequence[Path]:
+    try:
+        return server.download(job, out)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"the page of job {job['id']} above has all files; those in {out} are whole each"
+        ) from None
+
+
 def _wait(server: Client, job: dict[str, Any]) -> dict[str, Any]:
     with Bar(job["analysis"], stages=stages_of(job["analysis"])) as bar:
         try:
             return server.wait(job, progress=bar.show)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt("the server goes on with the job") from None
+            raise KeyboardInterrupt(
+                f"the server goes on with job {job['id']}, and its page above has the result"
+            ) from None

@@ -28,7 +28,8 @@ __all__ = [
 ]
 
 PHASES_HELP = (
-    "phases: fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
+    "phases: fibsem, optical, a .json file, NAME:COLOUR,… with one 'none' for unpainted, or "
+    "NAME,NAME,… where masks hold numbers"
 )
 TRAINING = (
     "widths",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from bl_steer.files.formats import LOSSY
 
-__all__ = ["SHOWN", "FileFormatError", "listed", "lossy_told"]
+__all__ = ["SHOWN", "FileFormatError", "in_one_line", "listed", "lossy_told"]
 
 SHOWN = 8
 """Names in a message, each of `WIDTH` letters at most."""
@@ -53,3 +54,28 @@ def lossy_told(known: Mapping[str, Any]) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{error} ({LOSSY})" if known.get("lossy") else str(error)) from error
+
+
+@contextmanager
+def in_one_line(path: Path) -> Iterator[None]:
+    """Turn whatever a codec raises into one line that names the file."""
+    try:
+        yield
+    except FileFormatError as error:
+        raise ValueError(f"{path} {error}") from None
+    except (MemoryError, OSError):
+        raise
+    except ValueError as error:
+        if str(error).startswith((str(path), path.name)):  # it says what is wrong already
+            raise
+        raise _unreadable(path, error) from error
+    except Exception as error:  # codecs fail in any way they like on a broken file
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> ValueError:
+    text = " ".join(str(error).split())[:160] or type(error).__name__
+    reason = "Python objects, not numbers" if "bject" in text or "pickle" in text else text
+    return ValueError(
+        f"a stack must be whole and readable, got {str(path)!r} ({reason}); save it anew"
+    )

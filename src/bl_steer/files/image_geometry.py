@@ -13,7 +13,8 @@ from typing import Any
 import h5py
 import numpy as np
 
-from bl_steer.files.image_metadata import NM
+from bl_steer.files.images.image_metadata import NM
+from bl_steer.files.pixel_size import unread_edges
 
 __all__ = ["voxel_of_dataset"]
 
@@ -66,6 +67,4 @@ def _voxel(spacing: list[float], units: list[str]) -> dict[str, Any]:
     if known:
         factor = NM[known[0].lower()]
         return {"voxel_size_nm": [float(f"{edge * factor:.9g}") for edge in spacing[::-1]]}
-    shown = ", ".join(f"{edge:g}" for edge in spacing)
-    said = f"in a unit that is not known, {units[0]}" if units else "without a unit"
-    return {"stated_voxel": f"a spacing of {shown} along x, y, z in the file, {said}"}
+    return {"stated_voxel": unread_edges(spacing[::-1], next(iter(units), ""))}

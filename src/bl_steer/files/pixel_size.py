@@ -6,10 +6,20 @@ from collections.abc import Iterator, Sequence
 from math import isclose, isfinite
 from typing import Any
 
-__all__ = ["check_pixel_size", "contradictions"]
+__all__ = [
+    "EQUAL",
+    "IN_MICROMETRES",
+    "check_pixel_size",
+    "contradictions",
+    "small_edges",
+    "unread_edges",
+]
 
 EQUAL = 0.01
 """What two places say of a length is equal to so much: headers and people round."""
+LEAST_NM = 1.0
+"""Edge of a pixel or voxel below which the user is asked for the unit."""
+IN_MICROMETRES = "were they meant in µm?"
 
 
 def check_pixel_size(value: Any) -> None:
@@ -55,3 +65,40 @@ def contradictions(
         f"{where} states {what} of {shown[0]} nm; {shown[1]} nm was given and is used: check which "
         "is right"
     )
+
+
+def small_edges(what: str, *sizes_nm: float | Sequence[float] | None) -> Iterator[str]:
+    """Yield a question for each size that is smaller than most microscopes record.
+
+    Parameters
+    ----------
+    what : "pixels" or "voxels"
+    sizes_nm : a number or one for each axis; None where nothing is known
+
+    >>> list(small_edges("pixels", 10.0, 0.01, None, 0.01))
+    ['pixels of 0.01 nm are smaller than most microscopes record; were they meant in µm?']
+    """
+    known = (size if isinstance(size, Sequence) else [size] for size in sizes_nm if size)
+    for edges in dict.fromkeys(tuple(map(float, edges)) for edges in known):
+        if min(edges) < LEAST_NM:
+            yield (
+                f"{what} of {' × '.join(f'{edge:g}' for edge in edges)} nm are smaller than most "
+                f"microscopes record; {IN_MICROMETRES}"
+            )
+
+
+def unread_edges(edges: Sequence[float], unit: str = "") -> str:
+    """Return in words what a file says of its voxel where its unit is no known length.
+
+    Parameters
+    ----------
+    edges : along z, y, x, or y, x of one plane
+    unit : as the file spells it; empty where it has none
+
+    >>> unread_edges([0.04, 0.01, 0.01])
+    'edges of 0.04, 0.01, 0.01 along z, y, x, without a unit'
+    """
+    shown = ", ".join(f"{edge:g}" for edge in edges)
+    axes = ", ".join("zyx"[-len(edges) :])
+    said = f"in a unit that is not known, {unit}" if unit else "without a unit"
+    return f"edges of {shown} along {axes}, {said}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files.image_metadata import doubtful_voxel
+from bl_steer.files.errors import listed
+from bl_steer.files.images.image_metadata import doubtful_voxel
 from bl_steer.files.large_arrays import let_go
 
-__all__ = ["StoredStack", "some_planes", "with_edges", "with_whole_labels"]
+__all__ = ["StoredStack", "some_planes", "with_edges", "with_one_bar", "with_whole_labels"]
 
 MOST_BYTES = 2**27
 """Of the planes that are had at a time."""
@@ -32,6 +34,7 @@ class StoredStack:
     gaps : the same of slices that are missing, where those around are taken as neighbours
     numbers : of single slices in steps of one, as their names have them
     names : of the files of single slices
+    left_out : names of files that have a number, and are no slice of the stack, by number
     """
 
     array: Any
@@ -40,6 +43,7 @@ class StoredStack:
     gaps: Sequence[str] = ()
     numbers: Sequence[int] | None = None
     names: Sequence[str] = ()
+    left_out: Mapping[int, str] = field(default_factory=dict)
 
 
 def some_planes(array: Any) -> Iterator[NDArray[Any]]:
@@ -81,9 +85,34 @@ def with_edges(stored: StoredStack) -> StoredStack:
         z = y = x = math.nan
     if not all(math.isfinite(edge) and edge > 0 for edge in (z, y, x)):
         known = {key: value for key, value in stored.known.items() if key != "voxel_size_nm"}
-        return replace(
-            stored, known={**known, "stated_voxel": f"voxel_size_nm {stated} in the file"}
-        )
+        return replace(stored, known={**known, "stated_voxel": f"a voxel_size_nm of {stated}"})
     edges = {"pitch_nm": z, "pixel_size_nm": x, **({"pixel_height_nm": y} if y != x else {})}
     notes = [*stored.notes, *doubtful_voxel((z, y, x), "the file states")]
     return replace(stored, known={**edges, **stored.known}, notes=notes)
+
+
+def with_one_bar(
+    names: Sequence[str], slices: Sequence[StoredStack]
+) -> tuple[list[StoredStack], list[str]]:
+    """Return slices without the data bar that most state, and a sentence on those that do not.
+
+    Parameters
+    ----------
+    names : of the slices' files
+    slices : single images, each without the bar that its own header states
+    """
+    stated = [int(stored.known.get("bar_px", 0)) for stored in slices]
+    heights = [stored.array.shape[0] + own for stored, own in zip(slices, stated, strict=True)]
+    bar, whole = (Counter(numbers).most_common(1)[0][0] for numbers in (stated, heights))
+    cut, without = [], []
+    for name, stored, own, height in zip(names, slices, stated, heights, strict=True):
+        if own < bar and height == whole:
+            without.append(name)
+            known = {**stored.known, "bar_px": bar}
+            cut.append(replace(stored, array=stored.array[: whole - bar], known=known))
+        else:
+            cut.append(stored)
+    return cut, [
+        f"the data bar of {bar} rows that the headers of the other slices state is left out of "
+        f"{listed(without)}, too, of which none is stated"
+    ] * bool(without)

@@ -1,193 +1,98 @@
-"""Slices as single images in a folder: their order, as a person counts, and which are missing."""
+"""Slices as single images in a folder, and what all of them state."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Sequence
-from itertools import pairwise
-from math import gcd
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bl_steer.files.errors import listed
-from bl_steer.files.planes import StoredStack
+from bl_steer.files.formats import FORMATS
+from bl_steer.files.many import told_once
+from bl_steer.files.planes import StoredStack, with_one_bar
+from bl_steer.files.slice_depths import named_pitch_nm
+from bl_steer.files.slice_names import (
+    gap_notes,
+    name_form,
+    slice_numbers,
+    step_notes,
+    uncounted_notes,
+)
 
-__all__ = ["gap_notes", "in_order", "natural_key", "one_stack", "order_notes", "slice_numbers"]
+__all__ = ["one_stack", "slices_among"]
 
-_REAL = re.compile(r"((?<!\d)[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?)")
-
-SIGNED = "have signs and are taken"
-LISTED = 5
-"""Gaps, and names of another form, that are named."""
-
-
-def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Return a key that sorts numbers inside names by their value.
-
-    Examples
-    --------
-    >>> [p.name for p in sorted(map(Path, ("s10.tif", "s2.tif", "s1.tif")), key=natural_key)]
-    ['s1.tif', 's2.tif', 's10.tif']
-    """
-    parts = re.findall(r"\d+|\D+", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+EQUAL_DEG = 0.5
+"""Angles that headers state of a tilt are one to so much."""
+LISTED = 4
+"""Parts of a stack that are named."""
 
 
-def in_order(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]]:
-    """Return slices in the order of their numbers, and a sentence where that may be another one.
+def slices_among(images: Sequence[Path], folder: Path) -> tuple[list[Path], list[str]]:
+    """Return the images of a folder that are its slices, and what to say of it.
 
-    Of several numbers that change, that counts which goes through without gaps; a number with sign
-    or decimals counts where it is the only one that changes. Numbers of which none is above zero
-    are heights, from the surface down, as ``z-10`` and ``z-20`` are where ``-`` is no sign.
+    Those of the first format that is there, for figures may lie beside label maps; with those of
+    others that go on with their numbers, as where a program changed its format midway.
 
     Parameters
     ----------
-    files : in natural order
-    where : as in `order_notes`
+    images : in natural order
 
     Raises
     ------
     ValueError
-        When two slices have one number, or names are not numbered as most are.
+        Where it cannot be told which images are the stack.
     """
-    keys = [natural_key(Path(path.stem)) for path in files]
-    for (one, key), (other, same) in pairwise(sorted(zip(files, keys, strict=True), key=_second)):
-        if key == same:
-            raise ValueError(
-                f"slices must have numbers of their own, which tell their order, got "
-                f"{one.name} and {other.name}{where}; take one of them out, or rename it"
-            )
-    if (values := _reals(files, keys)) is not None:
-        falls = min(values) < 0 >= max(values)
-        found = [files[number] for number in np.argsort(values)][:: -1 if falls else 1]
-        return found, _signed(found, falls, where) if min(values) < 0 else []
-    columns = _columns(files)
-    counting = next((column for column in columns if _counts(sorted(column))), None)
-    if counting is None or counting is columns[0]:
-        series = _several_series(files, columns, where) if counting is None else []
-        return list(files), [*order_notes(files, where), *series]
-    found = [files[number] for number in np.argsort(counting)]
-    return found, [
-        f"several numbers change in the names of the slices{where}: the one that counts through "
-        f"without gaps tells their order, {found[0].name} … {found[-1].name}"
-    ]
-
-
-def _signed(files: Sequence[Path], falls: bool, where: str) -> list[str]:
-    """Say how numbers with signs, which may be depths or heights, were taken."""
-    return [
-        f"the numbers in the names of the slices{where} {SIGNED} "
-        f"{'downwards' if falls else 'upwards'}, {files[0].name} … {files[-1].name}, as if the "
-        "first were nearest to the surface: where it is the deepest, the volume is a mirror image; "
-        "number the files from the surface down"
-    ]
-
-
-def _several_series(
-    files: Sequence[Path], columns: Sequence[Sequence[int]], where: str
-) -> list[str]:
-    """Say that one number starts anew with another: several stacks, or one that was resumed."""
-    if len(columns) < 2:
-        return []
-    first, second = columns[:2]
-    parts = [[k for k in range(len(files)) if first[k] == value] for value in dict.fromkeys(first)]
-    rise = all(
-        len(p) > 1 and second[p[k]] < second[p[k + 1]] for p in parts for k in range(len(p) - 1)
-    )
-    anew = len({second[k] for part in parts[:2] for k in part}) < sum(map(len, parts[:2]))
-    if not (rise and anew and min(map(len, parts)) > 1):
-        return []
-    shown = " and ".join(f"{files[p[0]].name} … {files[p[-1]].name}" for p in parts[:2])
-    more = f" and {len(parts) - 2} more" if len(parts) > 2 else ""
-    return [
-        f"the names of the slices{where} count {len(parts)} times, {shown}{more}: they are taken "
-        "as one stack, one series behind the other; where each is a specimen, or a place, of its "
-        "own, give its slices by themselves"
-    ]
-
-
-def _second(pair: tuple[Path, list[tuple[int, str]]]) -> list[tuple[int, str]]:
-    return pair[1]
-
-
-def _reals(files: Sequence[Path], keys: Sequence[list[tuple[int, str]]]) -> list[float] | None:
-    """Return the one number with sign or decimals that changes; None where whole ones will do."""
-    parts = [_REAL.split(path.stem.lower()) for path in files]
-    if len({tuple(row[::2]) for row in parts}) != 1:
-        return None
-    changing = [c for c in zip(*(row[1::2] for row in parts), strict=True) if len(set(c)) > 1]
-    if len(changing) != 1:
-        return None
-    decimals = {len(re.split("[.,]", text)[-1]) for text in changing[0] if re.search("[.,]", text)}
-    alike = len({tuple(text for _, text in key) for key in keys}) == 1
-    # 1.9 and 1.10 count two numbers, .5 and .25 are decimals.
-    if alike and (len(decimals) < 2 or any(text.endswith("0") for text in changing[0])):
-        return None
-    values = [float(text.replace(",", ".")) for text in changing[0]]
-    return values if len(set(values)) == len(values) else None
-
-
-def order_notes(files: Sequence[Path], where: str) -> list[str]:
-    """Return a sentence where numbers do not tell the order of slices, here alphabetical.
-
-    Parameters
-    ----------
-    where : goes into the sentences, such as " in FOLDER"
-
-    Raises
-    ------
-    ValueError
-        When names are not numbered as most are.
-    """
-    forms = [_form(path) for path in files]
-    form, count = Counter(forms).most_common(1)[0]
-    if "" in form and 2 * count > len(files):
-        odd = [path.name for path, other in zip(files, forms, strict=True) if other != form]
-        if not odd:
-            return []
-        more = f" and {len(odd) - LISTED} more" if len(odd) > LISTED else ""
+    of_each = ([p for p in images if p.suffix.lower() in ends] for ends in FORMATS.values())
+    files = next(filter(None, of_each), [])
+    others = [path for path in images if path not in files]
+    if not others:
+        return files, []
+    stems = {path.stem.lower() for path in files}
+    forms = {name_form(path) for path in files}
+    same_form = [path for path in others if "" in name_form(path) and name_form(path) in forms]
+    further = [path for path in same_form if path.stem.lower() not in stems]
+    series = Counter(name_form(path) for path in others if "" in name_form(path))
+    if further and len(further) == len(same_form):
+        files = [path for path in images if path in files or path in further]
+        others = [path for path in others if path not in further]
+        notes = [
+            f"the slices in {folder} are of several formats, {_kinds(files)}, whose numbers go on "
+            "with each other: they are taken as one stack"
+        ]
+    elif further or max(series.values(), default=0) > len(files):
+        kinds, other = _kinds([*files, *others]), (further or others)[0].name
         raise ValueError(
-            "slices must have names that differ in their numbers alone, which tell their order, "
-            f"got {', '.join(odd[:LISTED])}{more} beside {count} such as "
-            f"{files[forms.index(form)].name}{where}; rename them, or take out what is no "
-            "slice"
+            f"the slices of a stack must be told from other images, got {kinds} in {folder}, such "
+            f"as {files[0].name} and {other}; take out those that are no slices of it, or are "
+            "there twice"
         )
-    if len(files) == 1:
-        return []
-    why = "are not numbered alike" if any("" in form for form in forms) else "have no numbers"
-    return [
-        f"the names of the slices{where} {why}: they are taken in alphabetical order, "
-        f"{files[0].name} … {files[-1].name}; number them if theirs is another"
-    ]
+    else:
+        notes = []
+    if others:
+        notes.append(
+            f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(others)} "
+            f"other images, such as {others[0].name}, are left out"
+        )
+    return files, notes
 
 
-def gap_notes(files: Sequence[Path], where: str) -> list[str]:
-    """Return a sentence on numbers that the names of slices, in their order, lack."""
-    missing = _gaps(files)
-    if not missing:
-        return []
-    shown = [f"{a}" if a == b else f"{a} … {b}" for a, b in missing[:LISTED]]
-    more = " and more" if len(missing) > LISTED else ""
-    number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
-    return [
-        f"the names of the slices{where} lack the {number} {', '.join(shown)}{more}: the slices "
-        "around are taken as neighbours, one pitch apart; put back what was lost, or take the "
-        "parts before and after by themselves (the analysis reconstruct of a recorded run takes "
-        "each slice at its own depth)"
-    ]
+def _kinds(files: Sequence[Path]) -> str:
+    counts = Counter(path.suffix for path in files)
+    return " and ".join(f"{count} {suffix} files" for suffix, count in counts.items())
 
 
 def one_stack(
-    files: Sequence[Path], slices: Sequence[StoredStack], where: str, leave_out_short: bool
+    files: Sequence[Path], slices: Sequence[StoredStack | None], where: str, leave_out_short: bool
 ) -> StoredStack:
     """Return slices as a stack, with what all that state it agree on.
 
     Parameters
     ----------
-    files, slices : in their order, each slice of shape (H, W)
+    files, slices : in their order, each slice of shape (H, W); None for one that is missing
     where : goes into the sentences, such as " in FOLDER"
     leave_out_short : slices of fewer rows than most, whose scan was broken off
 
@@ -196,9 +101,12 @@ def one_stack(
     ValueError
         Where they differ in shape or type.
     """
-    notes: list[str] = []
     gaps, numbers = gap_notes(files, where), slice_numbers(files) or range(len(files))
-    found = list(zip(files, numbers, slices, strict=True))
+    every = zip(files, numbers, slices, strict=True)
+    found = [(path, number, stored) for path, number, stored in every if stored is not None]
+    paths, counted, images = zip(*found, strict=True)
+    cut, notes = with_one_bar([path.name for path in paths], images)
+    found = list(zip(paths, counted, cut, strict=True))
     if leave_out_short:
         whole = Counter(stored.array.shape for _, _, stored in found).most_common(1)[0][0]
         short = [path.name for path, _, stored in found if _is_short(stored.array.shape, whole)]
@@ -206,7 +114,8 @@ def one_stack(
         if short:
             notes.append(
                 f"{listed(short)} {'has' if len(short) == 1 else 'have'} fewer rows than the other "
-                f"slices, {whole[0]}: the scan was broken off, and the slice is taken as missing"
+                f"slices, {whole[0]}: the scan was broken off, or a header states a data bar that "
+                "the others have not; the slice is taken as missing"
             )
     first_path, _, first = found[0]
     for path, _, stored in found:
@@ -228,13 +137,26 @@ def one_stack(
             )
     kept = [stored for _, _, stored in found]
     known, unlike = _agreed(kept)
+    known |= _tilt_of([(path.name, stored.known) for path, _, stored in found])
+    if (pitch := named_pitch_nm(files)) is not None:
+        known["named_pitch_nm"] = pitch
+    else:
+        notes = [*step_notes(files, where), *notes]
+    used = {path for path, _, _ in found}
+    left_out = {n: path.name for path, n in zip(files, numbers, strict=True) if path not in used}
     return StoredStack(
         np.stack([stored.array for stored in kept]),
         known,
-        [*notes, *unlike, *dict.fromkeys(n for stored in kept for n in stored.notes)],
+        [
+            *uncounted_notes(files, where),
+            *notes,
+            *unlike,
+            *told_once((path.name, n) for path, _, stored in found for n in stored.notes),
+        ],
         gaps,
         [number for _, number, _ in found],
         [path.name for path, _, _ in found],
+        left_out,
     )
 
 
@@ -256,74 +178,44 @@ def _agreed(slices: Sequence[StoredStack]) -> tuple[dict[str, Any], list[str]]:
                 f"the slices state pixels of {min(values):g} to {max(values):g} nm: none of them "
                 "is used; take out those of another magnification, or give the size"
             )
+            known["stated_voxel"] = (
+                f"pixels of {min(values):g} to {max(values):g} nm: take out those of another "
+                "magnification"
+            )
     return known, unlike
 
 
-def _form(path: Path) -> tuple[str, ...]:
-    """Return the parts of a name between its numbers, each of which is an empty part.
-
-    Examples
-    --------
-    >>> _form(Path("Cell_2_s010.tif"))
-    ('cell_', '', '_s', '')
-    """
-    return tuple(text for _, text in natural_key(Path(path.stem)))
-
-
-def slice_numbers(files: Sequence[Path]) -> list[int] | None:
-    """Return the number of each slice in steps of one, as names have it; None where they have none.
+def _tilt_of(stated: Sequence[tuple[str, Mapping[str, Any]]]) -> dict[str, Any]:
+    """Return what slices say together of a tilt correction, or in words where they differ.
 
     Parameters
     ----------
-    files : in order
+    stated : name of each slice, in order, with what it states
 
     Examples
     --------
-    >>> slice_numbers([Path("s1.tif"), Path("s2.tif"), Path("s4.tif")])
-    [1, 2, 4]
-    >>> slice_numbers([Path("s10.tif"), Path("s20.tif"), Path("s30.tif")])
-    [1, 2, 3]
+    >>> on, off = {"tilt_corrected": True}, {"tilt_corrected": False}
+    >>> _tilt_of([("a", on), ("b", on), ("c", off)])
+    {'stated_tilt': 'on in a … b, off in c'}
     """
-    numbers, step = _series(files)
-    return [number // step for number in numbers] if step else None
+    said = [
+        (name, bool(known["tilt_corrected"]), known.get("tilt_correction_deg"))
+        for name, known in stated
+        if "tilt_corrected" in known
+    ]
+    angles = [angle for _, _, angle in said if angle is not None]
+    if len({on for _, on, _ in said}) < 2 and max(angles, default=0) - min(angles, default=0) < (
+        EQUAL_DEG
+    ):
+        return {"tilt_correction_deg": angles[0]} if angles else {}
 
+    def state(one: tuple[str, bool, float | None]) -> str:
+        at = "" if one[2] is None else f" at {one[2]:.0f}°"
+        return f"on{at}" if one[1] else "off"
 
-def _gaps(files: Sequence[Path]) -> list[tuple[int, int]]:
-    """Return first and last of the numbers that are left out, for each gap in names in order.
-
-    Examples
-    --------
-    >>> _gaps([Path("s1.tif"), Path("s2.tif"), Path("s4.tif")])
-    [(3, 3)]
-    >>> _gaps([Path("s10.tif"), Path("s20.tif"), Path("s30.tif")])
-    []
-    """
-    numbers, step = _series(files)
-    return [(a + step, b - step) for a, b in pairwise(numbers) if b - a > step]
-
-
-def _series(files: Sequence[Path]) -> tuple[list[int], int]:
-    """Return the numbers of names in order, and their step: 0 where they are no series.
-
-    The numbers are those that count through without gaps, else the first that differ; they step
-    by what all their differences are multiples of. Names that are not made alike have none.
-    """
-    columns = _columns(files)
-    numbers = next(filter(_counts, columns), columns[0] if columns else [])
-    steps = [after - before for before, after in pairwise(numbers)]
-    return (numbers, gcd(*steps)) if steps and min(steps) > 0 else ([], 0)
-
-
-def _columns(files: Sequence[Path]) -> list[list[int]]:
-    """Return the whole numbers that change between names made alike, each of all files."""
-    keys = [natural_key(path) for path in files]
-    if len({tuple(text for _, text in key) for key in keys}) != 1:
-        return []
-    columns = ([number for number, _ in column] for column in zip(*keys, strict=True))
-    return [column for column in columns if len(set(column)) > 1]
-
-
-def _counts(numbers: Sequence[int]) -> bool:
-    """Whether numbers rise by one and the same step."""
-    steps = {after - before for before, after in pairwise(numbers)}
-    return len(steps) == 1 and min(steps) > 0
+    parts = [(what, [name for name, _, _ in run]) for what, run in groupby(said, key=state)]
+    shown = [
+        f"{what} in {names[0]}" + (f" … {names[-1]}" if len(names) > 1 else "")
+        for what, names in parts[:LISTED]
+    ]
+    return {"stated_tilt": ", ".join(shown) + (" and so on" if len(parts) > LISTED else "")}

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,15 +11,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files import archives, list_images, read_all
+from bl_steer.files import archives, list_images
 from bl_steer.files.archives import archive_arrays
-from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.formats import FORMATS, LOSSY, READ, ZARR_FILES, is_zarr
+from bl_steer.files.errors import FileFormatError, in_one_line, listed
+from bl_steer.files.formats import (
+    FORMATS,
+    LOSSY,
+    READ,
+    ZARR_FILES,
+    is_zarr,
+    unread_images,
+    way_to_tiff,
+)
 from bl_steer.files.ilastik import read_numbers, whole_file
-from bl_steer.files.image_metadata import of_sidecar
-from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
+from bl_steer.files.images.coloured_marks import marked_pixels
+from bl_steer.files.images.pages import MAX_PIXELS, read_indices, read_page
+from bl_steer.files.many import read_each, unsound
 from bl_steer.files.planes import StoredStack, with_edges, with_whole_labels
-from bl_steer.files.slice_folder import in_order, natural_key, one_stack
+from bl_steer.files.slice_folder import one_stack, slices_among
+from bl_steer.files.slice_names import in_order, natural_key
 from bl_steer.files.tiff.voxels import palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
 from bl_steer.files.volumes.ome_zarr import of_group
@@ -41,7 +50,8 @@ NARROW = 4  # times as many slices and rows as columns
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd, .zarr or .h5"
-COLOURS = "convert a micrograph to grey levels; of a label map, number the phases, a number a pixel"
+NUMBERED = "of a label map, number the phases, a number a pixel"
+COLOURS = f"convert a micrograph to grey levels; {NUMBERED}"
 
 
 def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
@@ -79,7 +89,8 @@ def open_stack(
         names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array;
         OME-Zarr; NRRD; HDF5, or one of its datasets as ``FILE.h5/NAME``
     name : of the array to take where an ``.npz`` or a group holds several
-    leave_out_short : single images of fewer rows than most, whose scan was broken off
+    leave_out_short : single images of fewer rows than most, whose scan was broken off, and those
+        that cannot be read, if they are fewer than half
     or_plane : a single image is a stack of one plane
 
     Raises
@@ -100,13 +111,18 @@ def open_stack(
         stack = _folder(path, name, leave_out_short)
     else:
         read = _reader(path)
-        with _in_one_line(path):
+        with in_one_line(path):
             stack = read(path, name)
     if or_plane and len(stack.array.shape) == 2:
         stack = replace(stack, array=np.asarray(stack.array)[None])
     _check_shape(stack.array.shape, path)
     stack = replace(stack, notes=[*stack.notes, *_depth_last(stack.array.shape)])
-    return with_edges(with_whole_labels(stack) if name == LABELS else stack)
+    stack = with_edges(with_whole_labels(stack) if name == LABELS else stack)
+    if stated := stack.known.get("stated_voxel"):
+        return replace(
+            stack, known={**stack.known, "stated_voxel": f"{whole_file(path).name} states {stated}"}
+        )
+    return stack
 
 
 def open_zarr(path: str | Path, name: str = "slices") -> Any:
@@ -154,7 +170,7 @@ def _zarr(path: Path, name: str) -> StoredStack:
             f"a stack must be a Zarr array, got {path}, where none can be opened; save it with "
             "zarr.save_array"
         ) from error
-    with _in_one_line(path):
+    with in_one_line(path):
         if isinstance(node, zarr.Group) and (found := of_group(node, name)) is not None:
             return StoredStack(*found)
         array = _chosen(dict(node.arrays()), name) if isinstance(node, zarr.Group) else node
@@ -176,22 +192,14 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
 
 def _folder(folder: Path, name: str, leave_out_short: bool) -> StoredStack:
     images = list_images(folder)
-    # Of the first format that is there: figures may lie beside label maps.
-    of_each = ([p for p in images if p.suffix.lower() in ends] for ends in FORMATS.values())
-    files = next(filter(None, of_each), [])
+    files, left_out = slices_among(images, folder)
     if not files:
         raise ValueError(
             f"a folder must hold slices ({READ}), got none in {folder}; put them there, numbered "
-            "in the order of z"
+            f"in the order of z{''.join(f' ({note})' for note in unread_images(folder))}"
         )
     stored = _stacked(files, f" in {folder}", leave_out_short, name)
-    if left := [path.name for path in images if path not in files]:
-        note = (
-            f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
-            f"other images, such as {left[0]}, are left out"
-        )
-        return replace(stored, notes=[*stored.notes, note])
-    return stored
+    return replace(stored, notes=[*stored.notes, *unread_images(folder), *left_out])
 
 
 def open_slices(paths: Sequence[str | Path], *, leave_out_short: bool = False) -> StoredStack:
@@ -222,17 +230,24 @@ def _stacked(
 ) -> StoredStack:
     """Return slices, in their order, as a stack; `where` goes into sentences: " in FOLDER"."""
     files, order = in_order(files, where)  # before anything is read
-    stored = one_stack(files, read_all(partial(_slice, name=name), files), where, leave_out_short)
+    slices, problems = read_each(partial(_slice, name=name), files)
+    if problems and not (leave_out_short and 2 * len(problems) < len(files)):
+        raise unsound(problems)
+    stored = one_stack(files, slices, where, leave_out_short)
+    order += [f"{problem}; the slice is taken as missing" for problem in problems]
     return replace(stored, notes=[*order, *stored.notes])
 
 
 def _slice(path: Path, name: str) -> StoredStack:
     """Return an image (H, W), or whatever shape there is, with the pixel size that it states."""
-    sidecar = of_sidecar(path)
+    if not path.is_file():
+        raise ValueError(
+            f"{path.name} must be an image, got a link to a file that does not exist; "
+            "put the file back, or take the link out"
+        )
     if path.suffix.lower() in FORMATS["TIFF"]:
-        with _in_one_line(path):
-            stored = _tiff(path, name)
-        return replace(stored, known={**sidecar, **stored.known})
+        with in_one_line(path):
+            return _tiff(path, name)
     notes: list[str] = []
     page, metadata = read_page(path, MAX_PIXELS, notes=notes)
     is_jpeg = path.suffix.lower() in FORMATS["JPEG"]
@@ -240,11 +255,11 @@ def _slice(path: Path, name: str) -> StoredStack:
     indices = read_indices(path)
     if indices is not None:
         notes += palette_notes(page, indices)
-        return StoredStack(indices, {**sidecar, **metadata}, notes)
+        return StoredStack(indices[: len(page)], metadata, notes)
     notes += [LOSSY] * (name == LABELS and is_jpeg)
-    with _in_one_line(path):
+    with in_one_line(path):
         grey = page if page.ndim == 2 else _grey(page, notes)
-    return StoredStack(grey, {**sidecar, **metadata}, notes)
+    return StoredStack(grey, metadata, notes)
 
 
 def _grey(colours: NDArray[Any], notes: list[str]) -> NDArray[Any]:
@@ -253,6 +268,12 @@ def _grey(colours: NDArray[Any], notes: list[str]) -> NDArray[Any]:
     if shown is not colours and (colours[..., -1] != colours[..., -1].max()).any():
         notes.append("what is transparent is taken as it is stored: the alpha channel is left out")
     if (shown != shown[..., :1]).any():
+        if (coloured := marked_pixels(shown)) is not None:
+            raise FileFormatError(
+                f"must hold one value a pixel, got colours in {coloured.mean():.2%} of them, as a "
+                "scale bar, an arrow or text over a grey image has; give a micrograph without such "
+                f"marks; {NUMBERED}"
+            )
         raise FileFormatError(f"must hold one value a pixel, got colours; {COLOURS}")
     return np.ascontiguousarray(shown[..., 0])
 
@@ -280,7 +301,7 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
         if head.startswith(signature):
             return read
     what = f"{str(path)!r}, {'which is of another kind' if head else 'an empty file'}"
-    raise ValueError(f"a stack must be {WANTED}, got {what}; convert it")
+    raise ValueError(f"a stack must be {WANTED}, got {what}; {way_to_tiff(path)}")
 
 
 def _tiff(path: Path, name: str) -> StoredStack:
@@ -313,20 +334,3 @@ def _npz(path: Path, name: str) -> StoredStack:
     arrays = archive_arrays(path)
     known = {key: arrays.pop(key).tolist() for key in KNOWN if key in arrays}
     return StoredStack(_chosen(arrays, name), known)
-
-
-@contextmanager
-def _in_one_line(path: Path) -> Iterator[None]:
-    """Turn whatever a codec raises into one line that names the file."""
-    try:
-        yield
-    except FileFormatError as error:
-        raise ValueError(f"{path} {error}") from None
-    except (MemoryError, OSError):
-        raise
-    except Exception as error:  # codecs fail in any way they like on a broken file
-        text = " ".join(str(error).split())[:160] or type(error).__name__
-        reason = "Python objects, not numbers" if "bject" in text or "pickle" in text else text
-        raise ValueError(
-            f"a stack must be whole and readable, got {str(path)!r} ({reason}); save it anew"
-        ) from error

@@ -19,7 +19,15 @@ from pydantic import BaseModel, ValidationError
 from bl_steer.extras import hint
 from bl_steer.protocols import Analysis
 
-__all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "make_params"]
+__all__ = [
+    "ENTRY_POINTS",
+    "analysis_names",
+    "check_name",
+    "find_analysis",
+    "flags_as_numbers",
+    "is_number",
+    "make_params",
+]
 
 BUILT_IN = {
     "advise": "bl_steer.analysis.advice:SteeringAdvice",
@@ -86,17 +94,50 @@ def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> 
         key: _choice(known[key].annotation, value) if key in known else value
         for key, value in dict(values or {}).items()
     }
-    problems = [f"{name} is not known" for name in values if name not in known]
+    unknown = [name for name in values if name not in known]
+    problems = [f"{name} is not known" for name in unknown]
+    flags = flags_as_numbers(analysis.Params, values)
+    problems += [f"{name}={values[name]!r} (must be a number)" for name in flags]
     try:
         params = analysis.Params.model_validate({k: v for k, v in values.items() if k in known})
     except ValidationError as error:
         problems += [_problem(dict(detail)) for detail in error.errors()]
     if problems:
+        there = f"; there are {', '.join(known) or 'none'}" if unknown else ""
         raise ValueError(
-            f"parameters of {analysis.name!r} must be of {', '.join(known) or 'none'}, got: "
-            f"{'; '.join(problems)}"
+            f"parameters of {analysis.name!r} must fit, got {'; '.join(problems)}{there}"
         )
     return params
+
+
+def flags_as_numbers(model: type[BaseModel], values: Mapping[str, Any]) -> list[str]:
+    """Return the names of values that are true or false where a number is asked for.
+
+    Pydantic would take them for 1 and 0.
+    """
+    return [
+        name
+        for name, value in values.items()
+        if name in model.model_fields
+        and any(isinstance(one, bool) for one in (value if _is_list(value) else [value]))
+        and is_number(model.model_fields[name].annotation)
+    ]
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, list | tuple)
+
+
+def is_number(annotation: Any) -> bool:
+    """Return whether what a parameter takes are numbers: one, or several."""
+    types = _types_of(annotation)
+    return bool not in types and not types.isdisjoint((int, float))
+
+
+def _types_of(annotation: Any) -> set[Any]:
+    if get_origin(annotation) is Literal:
+        return {type(choice) for choice in get_args(annotation)}
+    return {annotation}.union(*map(_types_of, get_args(annotation)))
 
 
 def _choice(annotation: Any, value: Any) -> Any:
@@ -107,7 +148,7 @@ def _choice(annotation: Any, value: Any) -> Any:
 
 def _problem(error: Mapping[str, Any]) -> str:
     parameter = ".".join(str(part) for part in error["loc"]) or "the parameters"
-    return f"{parameter}={error['input']!r} ({error['msg']})"
+    return f"{parameter}={error['input']!r} ({error['msg'].removeprefix('Value error, ')})"
 
 
 def _import_paths() -> dict[str, str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from bl_steer import plotting
 from bl_steer.files.atomic import draft_of
+from bl_steer.files.maps.column_names import with_unit
+from bl_steer.files.volumes import write_result_volume
 from bl_steer.protocols import AnalysisResult, Progress, Table
 
 __all__ = ["guarded", "write_result", "write_table"]
@@ -56,9 +58,12 @@ def write_result(
 def _written(result: AnalysisResult, folder: Path) -> Iterator[Path]:
     """Write the files of a result, and yield the path of each once it is there."""
     for name, table in result.tables.items():
-        yield write_table(table, folder / f"{name}.csv")
+        yield write_table(table, folder / f"{name}.csv", result.provenance.get("units"))
     for name, array in result.arrays.items():
-        yield _write_array(array, folder / name)
+        if _is_map(array) and name in result.provenance.get("voxels_nm", {}):
+            yield write_result_volume(folder / name, result, name)
+        else:
+            yield _write_array(array, folder / name)
     for name, draw in result.figures.items():
         path = folder / f"{name}.png"
         with draft_of(path) as draft, plotting.with_japanese():
@@ -66,17 +71,28 @@ def _written(result: AnalysisResult, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def write_table(table: Table, path: Path) -> Path:
+def write_table(table: Table, path: Path, units: Mapping[str, str] | None = None) -> Path:
     """Write a table as CSV and return its path.
+
+    Parameters
+    ----------
+    units : of columns whose names do not tell them; they follow these in the first line
 
     Text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
     with draft_of(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([guarded(name) for name in table])
-        columns = ([guarded(cell) for cell in column.tolist()] for column in table.values())
+        names = [with_unit(name, (units or {}).get(name, "")) for name in table]
+        writer.writerow([guarded(name) for name in names])
+        columns = ([guarded(cell) for cell in _plain(column)] for column in table.values())
         writer.writerows(zip(*columns, strict=True))
     return path
+
+
+def _plain(column: NDArray[Any]) -> list[Any]:
+    """Return the cells of a column, 0 without a sign."""
+    cells: list[Any] = (column + 0.0 if column.dtype.kind == "f" else column).tolist()
+    return cells
 
 
 def guarded(cell: Any) -> Any:
@@ -89,8 +105,12 @@ def guarded(cell: Any) -> Any:
     return f"'{cell}" if is_formula else cell
 
 
+def _is_map(array: NDArray[Any]) -> bool:
+    return array.dtype == np.uint8 and array.ndim == 2
+
+
 def _write_array(array: NDArray[Any], stem: Path) -> Path:
-    if array.dtype == np.uint8 and array.ndim == 2:
+    if _is_map(array):
         path = stem.with_suffix(".tif")
         with draft_of(path) as draft:
             tifffile.imwrite(draft, array, compression="zlib")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import math
 import queue
 import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from typing import Protocol
 
 from bl_steer import processing
@@ -21,6 +23,8 @@ from bl_steer.store import Document, Store
 __all__ = ["AnalysisRunner", "Executor", "Watch", "make_executor"]
 
 TIME_LIMIT_S = 3600.0
+LOOKS_EVERY_S = 0.1
+"""A main thread that waits longer at a time may miss a Ctrl-C that another thread was given, s."""
 
 logger = logging.getLogger(__name__)
 
@@ -119,13 +123,12 @@ class AnalysisRunner:
         with self._lock:
             waiting = list(self._open)
         for future in waiting:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            try:
-                future.exception(left)
-            except TimeoutError:
-                return False
-            except CancelledError:  # it will not come
-                continue
+            while not future.done():
+                left = math.inf if deadline is None else deadline - time.monotonic()
+                if left <= 0.0:
+                    return False
+                with suppress(TimeoutError, CancelledError):
+                    future.exception(min(left, LOOKS_EVERY_S))
         return True
 
     def close(self, timeout: float | None = 0.0) -> bool:

@@ -29,6 +29,12 @@ def unfinished_in(folder: Path) -> Iterator[None]:
     token = _FOLDER.set(folder)
     try:
         yield
+    except KeyboardInterrupt as stop:
+        if str(stop) or not (folder.is_dir() and any(folder.iterdir())):
+            raise
+        raise KeyboardInterrupt(
+            f"what is done so far is kept in {folder}; the same command goes on from there"
+        ) from None
     except OSError:
         raise
     except Exception:

@@ -28,4 +28,5 @@ from .signal import common_unit as common_unit
 from .signal import described_unit as described_unit
 from .signal import plane_of as plane_of
 from .signal import unit_of_axes as unit_of_axes
+from .signal import unit_of_frames as unit_of_frames
 from .tables import read_outcomes as read_outcomes

@@ -27,6 +27,7 @@ __all__ = [
     "plane_of",
     "signal_of",
     "unit_of_axes",
+    "unit_of_frames",
     "units_of",
 ]
 
@@ -159,6 +160,13 @@ def described_unit(key: str, data_keys: Mapping[str, Any], configuration: Mappin
 def unit_of_axes(run: Run) -> str:
     """Return the unit of the axes of a run, or of each in turn, see `common_unit`."""
     return common_unit(run.start, [units_of(run, key) for key in run.axis_keys])
+
+
+def unit_of_frames(run: Run) -> str:
+    """Return the unit of what a run stored of more than a number at a point; empty for none."""
+    keys = run.data_keys.get(PRIMARY, {}).values()
+    told = {str(key.get("units") or "") for key in keys if key.get("shape")}
+    return told.pop() if len(told) == 1 else ""
 
 
 def common_unit(start: Mapping[str, Any], told: Sequence[str]) -> str:

@@ -10,6 +10,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from bl_steer.processing.registry import analysis_names
+
 __all__ = ["ServerSettings", "requirements_in"]
 
 
@@ -33,6 +35,10 @@ def requirements_in(listed: str) -> list[Requirement]:
         else:
             parts[-1] += f",{word}"
     return [Requirement(part) for part in parts]
+
+
+def _words(listed: str) -> list[str]:
+    return [word for part in listed.split(",") if (word := part.strip())]
 
 
 class ServerSettings(BaseSettings):
@@ -90,6 +96,9 @@ class ServerSettings(BaseSettings):
     dask: str = ""
     """Address of a dask scheduler on whose machines jobs run; empty for this machine. They need the
     files under the same URL."""
+    gpu_analyses: str = ""
+    """Analyses that come with us, separated by commas, whose jobs ask for a GPU as those of a
+    package with ``gpu = 1`` do: ``segment, superres``."""
 
     job_time_s: float = Field(default=3600.0, gt=0.0)
     job_memory_mib: int = Field(default=4096, ge=64)
@@ -158,6 +167,14 @@ class ServerSettings(BaseSettings):
             raise ValueError(rule) from error
         return listed
 
+    @field_validator("gpu_analyses")
+    @classmethod
+    def _check_gpu_analyses(cls, listed: str) -> str:
+        known = analysis_names()
+        if not set(_words(listed)) <= {*known}:
+            raise ValueError(f"names by commas, of {', '.join(known)}")
+        return listed
+
     @field_validator("time_zone")
     @classmethod
     def _check_time_zone(cls, name: str) -> str:
@@ -206,6 +223,11 @@ class ServerSettings(BaseSettings):
         return self.files_url or f"file://{self.folder.absolute() / 'files'}"
 
     @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folder of the server, however it is written: nothing for users to read of."""
+        return self.folder.absolute(), self.folder.resolve()
+
+    @property
     def work(self) -> Path:
         """Folder of the jobs under way."""
         return self.folder.absolute() / "work"
@@ -224,6 +246,11 @@ class ServerSettings(BaseSettings):
     def allowed_dependencies(self) -> tuple[Requirement, ...]:
         """Libraries that packages may ask for, each with the versions that are allowed."""
         return tuple(requirements_in(self.package_dependencies))
+
+    @property
+    def with_gpu(self) -> frozenset[str]:
+        """Names of the analyses that come with us whose jobs ask for a GPU."""
+        return frozenset(_words(self.gpu_analyses))
 
     @property
     def dependencies(self) -> Path:

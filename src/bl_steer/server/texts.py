@@ -1,10 +1,15 @@
-"""Texts that users give: as they are kept, and as they are searched."""
+"""Texts that users give: as they are kept, as they are searched, and read as numbers."""
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
-__all__ = ["folded", "plain_text"]
+__all__ = ["THOUSANDS", "folded", "plain_number", "plain_text"]
+
+DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+"""Where a comma may part decimals or thousands."""
 
 
 def plain_text(text: str) -> str:
@@ -31,3 +36,22 @@ def folded(text: str) -> str:
     True
     """
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+
+
+def plain_number(typed: str) -> str:
+    """Return what was typed for a number as programs write numbers: the rule of every door.
+
+    Full-width digits and signs of Japanese keyboards become plain, minus signs a hyphen, and a
+    comma that cannot part thousands becomes a decimal point.
+
+    Examples
+    --------
+    >>> [plain_number(typed) for typed in ("１２．５", "－３", "−3", " 0,5", "1,5e3")]
+    ['12.5', '-3', '-3', '0.5', '1.5e3']
+    >>> [plain_number(typed) for typed in ("1,000", "1,234,567", "auto")]
+    ['1,000', '1,234,567', 'auto']
+    """
+    plain = unicodedata.normalize("NFKC", typed).replace("\u2212", "-").strip()
+    if DECIMAL.fullmatch(plain) and not THOUSANDS.fullmatch(plain):
+        return plain.replace(",", ".")
+    return plain

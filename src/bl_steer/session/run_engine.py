@@ -14,6 +14,7 @@ from bluesky import RunEngine
 from bluesky.utils import SigintHandler
 
 from bl_steer.processing import check_requests
+from bl_steer.session.ctrl_c import CtrlC
 from bl_steer.steering import check_samples
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
 
@@ -24,13 +25,19 @@ BLUESKYS_OWN = frozenset({"scan_id", "versions"})
 
 
 def make_run_engine(
-    store: Store, sample: Mapping[str, Any], *, analyses: bool, at_rest: Callable[[], None]
+    store: Store,
+    sample: Mapping[str, Any],
+    ctrl_c: CtrlC,
+    *,
+    analyses: bool,
+    at_rest: Callable[[], None],
 ) -> RunEngine:
     """Return a RunEngine that stores its runs and counts on in the store's scan ids.
 
     Parameters
     ----------
     sample : what is known of it, for the start document of each run
+    ctrl_c : waits for the plan, and notes whether it was pressed
     analyses : refuse runs that ask for analyses that do not exist
     at_rest : called, in the thread of whoever called RE, before it returns; Ctrl-C interrupts it
     """
@@ -47,7 +54,8 @@ def make_run_engine(
         metadata,
         call_returns_result=not _serves_queue(),
         # Bluesky's, which takes Ctrl-C for a pause, is left before ours is.
-        context_managers=[then_at_rest, SigintHandler],
+        context_managers=[then_at_rest, SigintHandler, ctrl_c.noted],
+        during_task=ctrl_c,
         scan_id_source=store.metadata.next_scan_id,
         md_validator=_no_check,
         md_normalizer=partial(_begin_run, store, sample, analyses),

@@ -38,6 +38,7 @@ from bl_steer.runs import (
     open_to_resume,
 )
 from bl_steer.session.baseline import Baseline
+from bl_steer.session.ctrl_c import CtrlC
 from bl_steer.session.frames_folder import FramesFolder
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.log import SessionLog
@@ -103,15 +104,14 @@ class Session:
         self._close_store = close_store
         self._watching: list[int] = []
         self._analyses = BackgroundAnalyses(store, show=progress)
-        self._over: list[str] = []
-        """Runs that are over and not summed up yet."""
+        self._over: list[str] = []  # runs that are over and not summed up yet
+        self._ctrl_c = CtrlC()
         self.RE = make_run_engine(
-            store, instrument.sample, analyses=analyses, at_rest=self._at_rest
+            store, instrument.sample, self._ctrl_c, analyses=analyses, at_rest=self._at_rest
         )
         if diffractometer := instrument.devices.get("diffractometer"):
             self.RE.preprocessors.append(Baseline([diffractometer]))
-        self.RE.preprocessors.append(StopReasons(self.RE))
-        self.RE.preprocessors.append(self._frames_folder)
+        self.RE.preprocessors += [StopReasons(self.RE), self._frames_folder]
         if progress:
             self.watch(plotting.Progress())
             self.watch(self._note_end)
@@ -136,7 +136,7 @@ class Session:
         except RunEngineInterrupted:
             self._stop_if_paused()
             raise KeyboardInterrupt from None
-        if self.RE.deferred_pause_requested:  # by a Ctrl-C after the run's last checkpoint
+        if self._ctrl_c.pressed:  # after the run's last checkpoint
             raise KeyboardInterrupt
         return result.run_start_uids[0], result.plan_result
 

@@ -6,6 +6,7 @@ from .marks import TrackingMarks as TrackingMarks
 from .registration import depth_advance as depth_advance
 from .registration import displacement as displacement
 from .registration import drift_by_marks as drift_by_marks
+from .registration import followed_drift as followed_drift
 from .registration import specimen_displacement as specimen_displacement
 from .spacing import Comparison as Comparison
 from .spacing import compare as compare

@@ -11,8 +11,19 @@ from scipy.ndimage import gaussian_filter, label
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.focus import blur_against, log_sharpness
+from bl_steer.slicing.shared_noise import NoiseOfSlices
 
-__all__ = ["NOT_FINITE", "find_bad_slices", "lost_phases", "steps_between", "stored_twice"]
+__all__ = [
+    "DOUBLED",
+    "NOT_FINITE",
+    "called",
+    "compared",
+    "difference",
+    "find_bad_slices",
+    "lost_phases",
+    "steps_between",
+    "stored_twice",
+]
 
 NOT_FINITE = "not finite"
 """What a slice is called whose grey levels are not all numbers: it cannot be used."""
@@ -36,6 +47,20 @@ AROUND = 5
 """Slices before and after with which the sharpness of one is compared."""
 
 
+def called(slices: Iterable[int], names: Sequence[str] = ()) -> list[str]:
+    """Return what a user knows slices by, in messages.
+
+    Parameters
+    ----------
+    slices : their places in a stack
+    names : of all slices of the stack; their places where it is empty
+
+    >>> called([0, 2]), called([1], ["4 (a.tif)", "6 (b.tif)"])
+    (['0', '2'], ['6 (b.tif)'])
+    """
+    return [names[place] if names else str(place) for place in slices]
+
+
 def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
     """Return the slices that show no face of their own, with what each looks like.
 
@@ -47,9 +72,11 @@ def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
     -------
     found : by the slice's place in the stack: ``"not finite"`` (grey levels that are no numbers),
         ``"blank"`` (one grey level), ``"broken off"`` (rows
-        of one grey level at an end), ``"stored twice"`` (the slice before once more), ``"blurred"``
-        (by 2.5 px more than the slices around it). Of label maps, a handful of values, rows of one
-        value are the specimen, and only the slices stored twice are named
+        of one grey level at an end), ``"stored twice"`` (the slice before once more, or an earlier
+        one to the pixel),
+        ``"stored twice and displaced"`` and ``"stored twice in part"`` (with its noise), or
+        ``"blurred"`` (by 2.5 px more than the slices around it). Of label maps, a handful of
+        values, rows of one value are the specimen, and only the slices stored twice are named
     """
     if _are_labels(images):
         return dict.fromkeys(
@@ -70,8 +97,14 @@ def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
             found.setdefault(number, "blank")
         elif flat_rows - usual > BROKEN_OFF * len(image):
             found[number] = "broken off"
-    for number in stored_twice(steps_between(images)):
+    noise = NoiseOfSlices()
+    for number in stored_twice(steps_between(noise.through(images))):
         found.setdefault(number, "stored twice")
+    for number in noise.copies:
+        found.setdefault(number, "stored twice")
+    for number, shared in noise.shared().items():
+        how = "and displaced" if shared.moved != (0, 0) else "in part"
+        found.setdefault(number, "stored twice" if shared.in_place else f"stored twice {how}")
     for number in _blurred(np.array(sharpness), skip=set(found)):
         found[number] = "blurred"
     return dict(sorted(found.items()))
@@ -91,22 +124,34 @@ def _are_labels(images: Sequence[NDArray[Any]]) -> bool:
 
 
 def steps_between(images: Iterable[NDArray[Any]], *, labels: bool = False) -> list[float]:
-    """Return by how much each image but the first differs from that before it; blank ones by inf.
+    """Return by how much each image (H, W) but the first differs from that before it.
 
-    The rms of the difference of grey levels without their noise, brought to one brightness and
-    contrast, or the share of pixels whose labels differ.
+    As `difference` of what `compared` returns; infinity for a blank image.
     """
     steps: list[float] = []
     before: NDArray[Any] | None = None
     for image in (_finite(np.asarray(image)) for image in images):
-        if before is not None and image.max() == image.min():
-            steps.append(np.inf)
-        elif before is not None and labels:
-            steps.append(float(np.mean(image != before)))
-        elif before is not None:
-            steps.append(float(np.sqrt(np.mean((_standard(image) - _standard(before)) ** 2))))
-        before = image
+        face = compared(image, labels=labels)
+        if before is not None:
+            blank = image.max() == image.min()
+            steps.append(np.inf if blank else difference(before, face, labels=labels))
+        before = face
     return steps
+
+
+def compared(image: NDArray[Any], *, labels: bool = False) -> NDArray[Any]:
+    """Return what is compared of an image (H, W): labels as they are, grey levels as all have them.
+
+    These are without their noise, of one brightness and contrast.
+    """
+    return image if labels else _standard(image)
+
+
+def difference(before: NDArray[Any], after: NDArray[Any], *, labels: bool = False) -> float:
+    """Return the rms of the difference of two images, or the share of pixels that it changes."""
+    if labels:
+        return float(np.mean(after != before))
+    return float(np.sqrt(np.mean((after - before) ** 2)))
 
 
 def stored_twice(steps: Sequence[float], *, labels: bool = False) -> list[int]:
@@ -165,6 +210,8 @@ def _finite(image: NDArray[Any]) -> NDArray[Any]:
 
 def _standard(image: NDArray[Any]) -> Array:
     """Return an image less its noise, of mean 0 and standard deviation 1; one of one level as 0."""
+    if image.min() == image.max():  # the filter rounds, and would leave a pattern to be enlarged
+        return np.zeros(image.shape)
     grey = gaussian_filter(image.astype(np.float64), NOISE_PX)
     grey -= grey.mean()
     return np.asarray(grey / (grey.std() or 1.0))

@@ -7,7 +7,7 @@ label maps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d
 
 from bl_steer.protocols import Array
+from bl_steer.slicing.bad_slices import called
 
 __all__ = ["GreyPhase", "changing_phases", "grey_phase_warnings"]
 
@@ -36,6 +37,10 @@ at least."""
 FADED, STEADY = 0.25, 0.7
 """Share at one end of the stack over that at the other, and rank correlation with depth."""
 LEAST_SLICES = 8
+CLIPPED = 0.001
+"""Of the pixels of a slice, at the least or largest grey level of all: what went beyond it."""
+BESIDE_CLIPPED = 0.03
+"""Of the range of the grey levels: how near to such an end those lie that smoothing makes of it."""
 LISTED = 5
 """Slices that are named."""
 
@@ -79,28 +84,33 @@ def changing_phases(images: Any) -> list[GreyPhase]:
     if len(peaks) < 2:
         return []
     flat_px = FLAT * float(np.diff(peaks).min())
+    beside_clipped = _beside_clipped(images)
     table = np.array([_shares(np.asarray(image), valleys, flat_px) for image in images])
     found = []
     for level, shares in zip(peaks.tolist(), table.T, strict=True):
+        if beside_clipped(level):
+            continue
         lost, ends = _lost(shares), _faded(shares)
         if lost or ends:
             found.append(GreyPhase(level, lost, ends))
     return found
 
 
-def grey_phase_warnings(images: Any) -> Iterator[str]:
+def grey_phase_warnings(images: Any, names: Sequence[str] = ()) -> Iterator[str]:
     """Say which grey levels some slices lack, or which fade along the stack.
 
     Parameters
     ----------
     images : as of `changing_phases`
+    names : of the slices, as of `bl_steer.slicing.bad_slices.called`
     """
     for phase in changing_phases(images):
         if phase.lost:
             lost = phase.lost
-            shown = ", ".join(map(str, lost[:LISTED])) + (", …" if len(lost) > LISTED else "")
+            shown = ", ".join(called(lost[:LISTED], names)) + ", …" * (len(lost) > LISTED)
+            ends = called((0, images.shape[0] - 1), names)
             yield (
-                f"{len(lost)} of slices 0 … {images.shape[0] - 1} ({shown}) have next to none of "
+                f"{len(lost)} of slices {' … '.join(ends)} ({shown}) have next to none of "
                 f"the grey levels about {phase.level:.4g}, which those beside have: a phase may be "
                 "lost there, or brightness and contrast are others; look at these slices"
             )
@@ -113,14 +123,29 @@ def grey_phase_warnings(images: Any) -> Iterator[str]:
             )
 
 
+def _beside_clipped(images: Any) -> Callable[[float], bool]:
+    """Return what tells the grey levels that are beside an end at which slices are clipped.
+
+    How many pixels pile up there depends on the brightness and contrast of a slice above all.
+    """
+    chosen = [np.nan_to_num(np.asarray(images[k])) for k in _chosen(range(int(images.shape[0])))]
+    low, high = (float(end([end(image) for image in chosen])) for end in (np.min, np.max))
+    near = BESIDE_CLIPPED * (high - low)
+    ends = [e for e in (low, high) if any((image == e).mean() >= CLIPPED for image in chosen)]
+    return lambda level: any(abs(level - end) < near for end in ends)
+
+
+def _chosen(part: range) -> range:
+    return part[:: max(1, len(part) // LOOKED_AT)]
+
+
 def _smooth(image: NDArray[Any]) -> Array:
     return np.asarray(gaussian_filter(np.nan_to_num(np.asarray(image, np.float64)), NOISE_PX))
 
 
 def _modes(images: Any, part: range) -> tuple[Array, Array]:
     """Return the grey levels at the peaks of the histogram of some slices, and between them."""
-    chosen = part[:: max(1, len(part) // LOOKED_AT)]
-    pooled = np.concatenate([_smooth(images[number])[::2, ::2].ravel() for number in chosen])
+    pooled = np.concatenate([_smooth(images[k])[::2, ::2].ravel() for k in _chosen(part)])
     low, high = np.percentile(pooled, [0.2, 99.8])
     if not high > low:
         return np.empty(0), np.empty(0)

@@ -14,10 +14,12 @@ from typing import Any, Self
 
 import numpy as np
 
-__all__ = ["SMALLEST_PX", "TrackingMarks"]
+__all__ = ["LEAST_ROWS", "SMALLEST_PX", "TrackingMarks"]
 
 SMALLEST_PX = 16
 """Rows and columns that a registration needs at the least."""
+LEAST_ROWS = 8
+"""Of the specimen, from which curtains are told."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,24 @@ class TrackingMarks:
             raise ValueError("; ".join(problems) + "; draw the boxes anew")
 
     @classmethod
+    def of_box(cls, box: tuple[int, int, int, int], specimen_from: int | None = None) -> Self:
+        """Return the marks of a box around straight notches, as a program draws a rectangle.
+
+        Parameters
+        ----------
+        box : left column, upper row, width, height
+        specimen_from : the row below the box by default
+        """
+        x, y, width, height = box
+        if min(x, y) < 0 or min(width, height) < SMALLEST_PX:
+            raise ValueError(
+                f"marks must be a box X,Y,WIDTH,HEIGHT of {SMALLEST_PX} px at least each way, got "
+                f"{','.join(map(str, box))}; draw it anew"
+            )
+        below = y + height if specimen_from is None else specimen_from
+        return cls((y, y + height), (x, x + width), specimen_from=below)
+
+    @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return what `to_dict` wrote, also after JSON has made lists of tuples."""
         pairs: dict[str, Any] = {
@@ -76,10 +96,22 @@ class TrackingMarks:
         return replace(self, rows=(top, bottom), specimen_from=math.ceil(by * self.specimen_from))
 
     def check(self, shape: tuple[int, int]) -> None:
-        """Raise `ValueError` where the marks do not lie within images of a shape (H, W)."""
+        """Raise `ValueError` where images (H, W) lack a part of the marks, or rows of specimen."""
         columns = [self.straight[1], *([self.slanted[1]] if self.slanted else [])]
-        if max(self.rows[1], self.specimen_from + 1) > shape[0] or max(columns) > shape[1]:
+        if self.rows[1] > shape[0] or max(columns) > shape[1]:
             raise ValueError(
-                f"marks must lie within the images, got {self} for images of {shape} pixels; "
-                "draw the boxes anew"
+                f"marks must lie within the images, above a data bar, got {self._said()} for "
+                f"images of {shape[0]} rows and {shape[1]} columns; draw the boxes anew"
             )
+        if self.specimen_from > shape[0] - LEAST_ROWS:
+            raise ValueError(
+                f"below the marks, and above a data bar, there must be {LEAST_ROWS} rows of "
+                f"specimen at least, got a specimen from row {self.specimen_from} on in images of "
+                f"{shape[0]} rows; draw the boxes higher, or give a smaller specimen_from"
+            )
+
+    def _said(self) -> str:
+        boxes = [("marks", self.straight), ("slanted ones", self.slanted)]
+        columns = ", ".join(f"{name} in columns {c[0]} to {c[1]}" for name, c in boxes if c)
+        top, bottom = self.rows
+        return f"{columns}, rows {top} to {bottom}, specimen from {self.specimen_from}"

@@ -6,7 +6,7 @@ differently in each quarter; a slice that lies aside moves all four alike.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
+from bl_steer.slicing.bad_slices import called
 from bl_steer.slicing.registration import SPECIMEN_PX, displacement
 
 __all__ = ["Motion", "measure_motion", "motion_warnings"]
@@ -25,6 +26,8 @@ UNSTEADY = 1.1
 """Of the change of the common motion from step to step, over that of the quarters among each other.
 On simulated stacks that were aligned .5 to .9; where each slice had moved 2 px on, 1.3 to 2.9 in
 images of 200 to 256 px at a pitch of 8 px, .9 to 1.7 in smaller ones."""
+LEAST_DRIFT_PX = 0.3
+"""From which on it is told: less is well below what segmentation tells."""
 OF_MEDIAN = 0.55
 """Standard deviation of the median of four, over that of one."""
 SHEAR = 0.35
@@ -91,19 +94,27 @@ def measure_motion(images: Iterable[NDArray[Any]]) -> Motion:
     return Motion(np.median(quarters, axis=1), quarters, np.array(to, dtype=int))
 
 
-def motion_warnings(images: Iterable[NDArray[Any]], pitch_px: float) -> Iterator[str]:
+def motion_warnings(
+    images: Iterable[NDArray[Any]],
+    pitch_px: float,
+    names: Sequence[str] = (),
+    *,
+    aligned: bool = False,
+) -> Iterator[str]:
     """Name slices that lie aside, a shear and a drift, in a stack that should have none.
 
     Parameters
     ----------
     images : each (H, W), in order of depth
     pitch_px : distance of the slices, in pixels
+    names : of the slices, as of `bl_steer.slicing.bad_slices.called`
+    aligned : by bl_steer, before
     """
     motion = measure_motion(images)
     if len(motion.steps) < FEWEST_STEPS:
         return
     usual = np.median(motion.steps, axis=0)
-    yield from _aside(motion, usual)
+    yield from _aside(motion, usual, names)
     axis = int(np.argmax(np.abs(usual)))
     if abs(usual[axis]) > SHEAR * pitch_px:
         lean = np.degrees(np.arctan2(abs(usual[axis]), pitch_px))
@@ -112,15 +123,20 @@ def motion_warnings(images: Iterable[NDArray[Any]], pitch_px: float) -> Iterator
             f"to the next: the stack is sheared, or the specimen leans by {lean:.0f}° throughout; "
             "align it (bl-steer slices), or give the tilt"
         )
-    if motion.unsteady > UNSTEADY:
+    if motion.unsteady > UNSTEADY and motion.drift_px >= LEAST_DRIFT_PX:
+        how, remedy = (
+            ("after their alignment", "Look at the aligned slices, and take out what misleads it")
+            if aligned
+            else ("they are not aligned", "Align them (bl-steer slices)")
+        )
         yield (
             f"the slices move against each other, by about {motion.drift_px:.1f} px from one to "
-            "the next along an axis: they are not aligned; what is learnt in the plane is not true "
-            "in depth then. Align them (bl-steer slices)"
+            f"the next along an axis: {how}; what is learnt in the plane is not true in depth "
+            f"then. {remedy}"
         )
 
 
-def _aside(motion: Motion, usual: Array) -> Iterator[str]:
+def _aside(motion: Motion, usual: Array, names: Sequence[str]) -> Iterator[str]:
     """Name the slices to which, or to and from which, all quarters move."""
     beyond = motion.steps - usual
     limit = max(ASIDE_PX, ASIDE_SD * max(motion.unlike, _spread(beyond)))
@@ -132,7 +148,8 @@ def _aside(motion: Motion, usual: Array) -> Iterator[str]:
     for k in np.flatnonzero(far).tolist():
         alone = next((j for j in (k, k - 1) if _there_and_back(beyond, j)), None)
         dy, dx = beyond[k] if alone in (None, k) else -beyond[k]
-        where = f"{motion.to[k]} and all after it" if alone is None else f"{motion.to[alone]}"
+        (first,) = called([int(motion.to[k if alone is None else alone])], names)
+        where = f"{first} and all after it" if alone is None else first
         named.setdefault(
             k if alone is None else alone, f"{where} by {dy:+.0f}, {dx:+.0f} px (y, x)"
         )

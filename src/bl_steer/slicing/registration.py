@@ -11,10 +11,18 @@ from scipy.ndimage import gaussian_filter
 from skimage.registration import phase_cross_correlation
 
 from bl_steer.protocols import Array
+from bl_steer.slicing.box_search import likely_displacements
 from bl_steer.slicing.marks import SMALLEST_PX, TrackingMarks
 from bl_steer.slicing.stripes import remove_stripes
 
-__all__ = ["depth_advance", "displacement", "drift_by_marks", "specimen_displacement"]
+__all__ = [
+    "depth_advance",
+    "displacement",
+    "drift_by_marks",
+    "followed_drift",
+    "likeness",
+    "specimen_displacement",
+]
 
 UPSAMPLE = 50
 """Displacements are found to 1/50 pixel."""
@@ -23,6 +31,16 @@ MARKS_PX = (1.0, 5.0)
 SPECIMEN_PX = (3.0, 30.0)
 """The same of a specimen: its fine details are others in the next slice, its broad ones stay."""
 TAPER = 0.2
+SAME_PX = 4.0
+"""Within which two ways to register a box mean one place."""
+DRIFT_PX, LIKENESS_SD = 6.0, 0.02
+"""Standard deviation of a drift from slice to slice, and of the likeness of marks to themselves."""
+SEEN, PLAINLY = 0.5, 0.3
+"""Correlation of a specimen from which on, and by how much more than elsewhere, it is seen where it
+lies: on simulated electrodes slices 100 nm apart had .57 and more in their place and .45 at most a
+notch aside; at 300 nm neither tells."""
+ROUNDING = 1e-12
+"""Of the square of the grey levels: less is no detail, but what filters leave of a flat image."""
 
 
 def displacement(
@@ -30,9 +48,9 @@ def displacement(
 ) -> Array:
     """Return how far the content of `image` lies from that of `reference`, (y, x), pixels.
 
-    Both of shape (H, W); details between two standard deviations `band_px` count. The peak of the
-    cross-correlation of the band-passed images, by scikit-image; whole-spectrum phase correlation
-    was three times less accurate on noisy slices.
+    Both of shape (H, W), of one grey level (0, 0); details between two standard deviations
+    `band_px` count. The peak of the cross-correlation of the band-passed images, by scikit-image;
+    whole-spectrum phase correlation was three times less accurate on noisy slices.
 
     References
     ----------
@@ -44,9 +62,11 @@ def displacement(
             f"images must have one shape (H, W), got {reference.shape} and {image.shape}; "
             "register slices of one run"
         )
+    details = _details(reference, band_px), _details(image, band_px)
+    if not (details[0].any() and details[1].any()):
+        return np.zeros(2)
     shift, _, _ = phase_cross_correlation(
-        _details(reference, band_px),
-        _details(image, band_px),
+        *details,
         upsample_factor=UPSAMPLE,
         normalization=None,
     )
@@ -64,12 +84,96 @@ def specimen_displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array
     return displacement(remove_stripes(reference), remove_stripes(image), band_px=SPECIMEN_PX)
 
 
-def drift_by_marks(reference: NDArray[Any], image: NDArray[Any], marks: TrackingMarks) -> Array:
+def drift_by_marks(
+    reference: NDArray[Any], image: NDArray[Any], marks: TrackingMarks, near: Any = (0.0, 0.0)
+) -> Array:
     """Return the drift (y, x) of `image` against `reference`, pixels, from the straight marks.
 
-    Straight marks do not change from slice to slice, so that any slice may be the reference.
+    Straight marks do not change from slice to slice, so that any slice may be the reference. One
+    notch looks like another: of the places that look alike, the one nearest to `near` (y, x)
+    counts, which must be known to within half the notches' distance.
     """
-    return _box_displacement(reference, image, marks.rows, marks.straight)
+    return _box_displacement(reference, image, marks.rows, marks.straight, near)
+
+
+def followed_drift(
+    reference: NDArray[Any],
+    image: NDArray[Any],
+    marks: TrackingMarks,
+    *,
+    before: NDArray[Any],
+    before_px: Any = (0.0, 0.0),
+) -> Array:
+    """Return the drift (y, x) of `image` against `reference`, pixels, of slices that drift on.
+
+    One notch looks like another. Of the places that look alike, that counts which is near the place
+    in the slice before, and looks most alike; but where the specimen is plainly seen to have been
+    moved, the place that it moved to. A specimen that has changed too much tells nothing.
+
+    Parameters
+    ----------
+    before : the slice before, which may be the reference
+    before_px : its drift
+    """
+    places, alike = _places(reference, image, marks.rows, marks.straight)
+    if not len(places):
+        return drift_by_marks(reference, image, marks, before_px)
+    moved = places - before_px
+    unlikely = (moved**2).sum(axis=1) / (2.0 * DRIFT_PX**2) + (alike.max() - alike) / LIKENESS_SD
+    chosen = int(np.argmin(unlikely))
+    faces = [face[marks.specimen_from :] for face in (before, image)]
+    if len(places) > 1 and min(faces[0].shape) >= SMALLEST_PX:
+        earlier, later = (_band_passed(remove_stripes(face), SPECIMEN_PX) for face in faces)
+        seen = [_common_likeness(earlier, later, np.rint(by).astype(int)) for by in moved]
+        best = int(np.argmax(seen))
+        chosen = best if seen[best] > max(SEEN, seen[chosen] + PLAINLY) else chosen
+    return _registered(reference, image, marks.rows, marks.straight, places[chosen])
+
+
+def _common_likeness(first: Array, second: Array, moved: NDArray[np.int_]) -> float:
+    """Return the correlation of what two images of one shape have in common, `moved` (y, x).
+
+    -1 where that is less than half of them, which may be alike by chance.
+    """
+    here, there = (
+        tuple(
+            slice(max(0, sign * by), max(0, edge - max(0, -sign * by)))
+            for by, edge in zip(moved.tolist(), first.shape, strict=True)
+        )
+        for sign in (-1, 1)
+    )
+    one, other = first[here], second[there]
+    if 2 * one.size < first.size:
+        return -1.0
+    one, other = one - one.mean(), other - other.mean()
+    scale = float(np.sqrt((one**2).mean() * (other**2).mean()))
+    return float((one * other).mean()) / scale if scale > 0.0 else -1.0
+
+
+def likeness(
+    reference: NDArray[Any], image: NDArray[Any], marks: TrackingMarks, drift: Array
+) -> float:
+    """Return how far `image` shows the straight marks of `reference`, `drift` (y, x) pixels away.
+
+    The correlation coefficient of the two boxes' details, the lower one of what varies along x
+    and of what varies along y: an edge that runs along an axis tells no drift along it. 0 where too
+    little of the box is left in the image, or nothing is in it.
+    """
+    moved, parts = np.rint(drift).astype(int), []
+    for box, by, edge in zip((marks.rows, marks.straight), moved, image.shape, strict=True):
+        first, last = max(box[0], -int(by)), min(box[1], edge - int(by))
+        if last - first < SMALLEST_PX:
+            return 0.0
+        parts.append((slice(first, last), slice(first + int(by), last + int(by))))
+    (here, there) = zip(*parts, strict=True)
+    boxes = [_band_passed(reference[here], MARKS_PX), _band_passed(image[there], MARKS_PX)]
+    least = ROUNDING * float(np.ptp(np.asarray(reference[here], dtype=np.float64))) ** 2
+    along = []
+    for axis in (0, 1):
+        first, second = (box - box.mean(axis=axis, keepdims=True) for box in boxes)
+        scale = float(np.sqrt((first**2).mean() * (second**2).mean()))
+        along.append(float((first * second).mean()) / scale if scale > least else 0.0)
+    return min(along)
 
 
 def depth_advance(
@@ -79,12 +183,14 @@ def depth_advance(
     *,
     pixel_size_nm: float,
     missing_nm: float = 0.0,
+    drift_px: Array | None = None,
 ) -> float:
     """Return how much deeper `image` is than `previous`, nm; NaN where marks cannot tell.
 
     Parameters
     ----------
     missing_nm : depth of the slices that are known to be missing between the two
+    drift_px : displacement (y, x) of the straight marks; that of `drift_by_marks` by default
 
     Notes
     -----
@@ -100,11 +206,12 @@ def depth_advance(
     """
     if marks.slanted is None:
         return float("nan")
-    start = round(marks.slope * missing_nm / pixel_size_nm)
-    if abs(start) > _to_spare(marks.slanted):  # all that was in the box has left it
-        return float("nan")
-    moved = _box_displacement(previous, image, marks.rows, marks.slanted, start)
-    drift = drift_by_marks(previous, image, marks)
+    drift = drift_by_marks(previous, image, marks) if drift_px is None else drift_px
+    advance = round(marks.slope * missing_nm / pixel_size_nm)
+    if abs(float(drift[1]) + advance) > _to_spare(marks.slanted):
+        return float("nan")  # all that was in the box has left it
+    near = drift + np.array([0.0, advance])
+    moved = _box_displacement(previous, image, marks.rows, marks.slanted, near)
     return float((moved[1] - drift[1]) * pixel_size_nm / marks.slope)
 
 
@@ -113,19 +220,46 @@ def _box_displacement(
     image: NDArray[Any],
     rows: tuple[int, int],
     columns: tuple[int, int],
-    start: int = 0,
+    near: Any,
 ) -> Array:
-    """Return the displacement of what is in a box of the reference, sought `start` columns aside.
+    """Return the displacement of what is in a box of the reference, nearest to `near`."""
+    places, _ = _places(reference, image, rows, columns)
+    if not len(places):
+        return _followed(reference, image, rows, columns, 0)
+    nearest = places[np.argmin(np.hypot(*(places - near).T))]
+    return _registered(reference, image, rows, columns, nearest)
+
+
+def _registered(
+    reference: NDArray[Any],
+    image: NDArray[Any],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    place: Array,
+) -> Array:
+    """Return the displacement of a box's content that lies about a place, more exactly.
 
     The fading rim of a box that stays where it is draws the displacement towards 0, by about 1 %;
-    so the box follows its content along x, as far as the image goes, and is registered once more.
+    so the box follows its content along x.
     """
-    moved = _followed(reference, image, rows, columns, start)
-    low, high = -columns[0], image.shape[1] - columns[1]
-    if start:  # the part of the box that both show must do
-        low, high = low - _to_spare(columns), high + _to_spare(columns)
-    step = int(np.clip(np.rint(moved[1]), low, high))
-    return moved if step == start else _followed(reference, image, rows, columns, step)
+    moved = _followed(reference, image, rows, columns, int(np.rint(place[1])))
+    # Registration knows but the highest peak, which may be that of another notch.
+    return moved if np.abs(moved - place).max() < SAME_PX else place
+
+
+def _places(
+    reference: NDArray[Any], image: NDArray[Any], rows: tuple[int, int], columns: tuple[int, int]
+) -> tuple[Array, Array]:
+    """Return the likely displacements of what is in a box of the reference; with correlations."""
+    top, bottom = (int(row) for row in rows)
+    first = max(0, 2 * top - bottom)
+    box = _band_passed(reference[first : 2 * bottom - top, slice(*columns)], MARKS_PX)
+    field = _band_passed(image[first : 2 * bottom - top], MARKS_PX)
+    corner = np.array([top - first, columns[0]], dtype=np.float64)
+    places, alike = likely_displacements(
+        box[top - first : bottom - first], field, least_px=SMALLEST_PX
+    )
+    return places - corner, alike
 
 
 def _followed(
@@ -148,8 +282,14 @@ def _to_spare(columns: tuple[int, int]) -> int:
 
 def _details(image: NDArray[Any], band_px: tuple[float, float]) -> Array:
     """Return the details of an image, fading out at its rim."""
-    grey = np.asarray(image, dtype=np.float64)
-    fine, coarse = band_px
-    details = gaussian_filter(grey, fine) - gaussian_filter(grey, coarse)
-    rows, columns = (scipy.signal.windows.tukey(n, TAPER) for n in grey.shape)
+    details = _band_passed(image, band_px)
+    rows, columns = (scipy.signal.windows.tukey(n, TAPER) for n in details.shape)
     return np.asarray(details * rows[:, None] * columns)
+
+
+def _band_passed(image: NDArray[Any], band_px: tuple[float, float]) -> Array:
+    grey = np.asarray(image, dtype=np.float64)
+    if np.isfinite(offset := grey.mean()):  # which hides details in what rounding leaves of it
+        grey = grey - offset
+    fine, coarse = (gaussian_filter(grey, sigma) for sigma in band_px)
+    return np.asarray(fine - coarse)

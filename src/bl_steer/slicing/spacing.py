@@ -11,11 +11,7 @@ from scipy.ndimage import gaussian_filter
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.marks import TrackingMarks
-from bl_steer.slicing.registration import (
-    depth_advance,
-    drift_by_marks,
-    specimen_displacement,
-)
+from bl_steer.slicing.registration import depth_advance, followed_drift, specimen_displacement
 from bl_steer.slicing.stripes import remove_stripes
 
 __all__ = ["Comparison", "compare", "spacing_by_correlation"]
@@ -36,6 +32,8 @@ class Comparison(NamedTuple):
     """Of the two images of the specimen, -1 … 1, after the drift is taken off."""
     spacing_nm: float
     """Distance of the two faces."""
+    specimen_px: Array
+    """Displacement (y, x) of the specimen, whether it drifted or changed."""
 
 
 def compare(
@@ -52,18 +50,23 @@ def compare(
     be told from a specimen whose features lie aslant: at a tenth of a feature from slice to slice
     expect errors of a pixel or two; and the spacing is that of `spacing_by_correlation`.
     """
-    if marks is None:
-        drift, first = specimen_displacement(previous, image), 0
-    else:
-        drift, first = drift_by_marks(previous, image, marks), marks.specimen_from
+    first = 0 if marks is None else marks.specimen_from
+    drift = moved = specimen_displacement(previous[first:], image[first:])
+    if marks is not None:
+        drift = followed_drift(previous, image, marks, before=previous)
     before, after = _overlap(previous[first:], image[first:], drift)
     correlation, spacing_px = spacing_by_correlation(before, after)
     spacing_nm = pixel_size_nm * spacing_px
     if marks is not None and marks.slanted is not None:
         spacing_nm = depth_advance(
-            previous, image, marks, pixel_size_nm=pixel_size_nm, missing_nm=missing_nm
+            previous,
+            image,
+            marks,
+            pixel_size_nm=pixel_size_nm,
+            missing_nm=missing_nm,
+            drift_px=drift,
         )
-    return Comparison(drift, correlation, spacing_nm)
+    return Comparison(drift, correlation, spacing_nm, moved)
 
 
 def spacing_by_correlation(before: NDArray[Any], after: NDArray[Any]) -> tuple[float, float]:

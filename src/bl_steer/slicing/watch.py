@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
-from bl_steer.slicing import TrackingMarks, blur_against, compare, drift_by_marks, log_sharpness
+from bl_steer.slicing import TrackingMarks, blur_against, compare, followed_drift, log_sharpness
 
 __all__ = ["Judgement", "SliceDecision", "SliceRow", "SliceWatch"]
 
@@ -114,7 +114,13 @@ class SliceWatch:
         )
         drift = self.previous_nm + self.pixel_size_nm * step.drift_px
         if self.marks is not None and self.reference is not None:
-            moved = drift_by_marks(self.reference, image, self.marks)
+            moved = followed_drift(
+                self.reference,
+                image,
+                self.marks,
+                before=self.previous,
+                before_px=(self.previous_nm - self.reference_nm) / self.pixel_size_nm,
+            )
             drift = self.reference_nm + self.pixel_size_nm * moved
         dy, dx = drift.tolist()
         return Judgement(False, step.correlation, step.spacing_nm, dy, dx, sharpness, blur)

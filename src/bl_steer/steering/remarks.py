@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from bl_steer.protocols import Array
@@ -34,12 +36,19 @@ def is_spotless(outcomes: Array) -> bool:
     return len(measured) >= FEWEST and float(np.ptp(measured)) == 0.0
 
 
-def remark_on(outcomes: Array) -> str:
+def remark_on(
+    outcomes: Array,
+    *,
+    called: Callable[[int], str] = "point {}".format,
+    remedy: str = "give min_monitor, a mask or another target",
+) -> str:
     """Return what a user should know of the outcomes, in a sentence; empty where nothing is odd.
 
     Parameters
     ----------
     outcomes : shape (n,), by point; NaN for invalid ones
+    called : what the user calls a point, by its number
+    remedy : where one point is alone, and no signal
 
     Examples
     --------
@@ -63,9 +72,10 @@ def remark_on(outcomes: Array) -> str:
     if len(others) < FEWEST_AROUND or away <= ALONE * np.ptp(others):
         return ""
     return (
-        f"point {points[farthest]} gave {measured[farthest]:.6g}, and the other {len(others)} gave "
-        f"{others.min():.6g} to {others.max():.6g}: beside it all places look alike to the agent; "
-        "measure it again, or give min_monitor, a mask or another target where it is no signal"
+        f"{called(int(points[farthest]))} gave {measured[farthest]:.6g}, and the other "
+        f"{len(others)} gave {others.min():.6g} to {others.max():.6g}: "
+        "beside it all places look alike to the agent; "
+        f"measure it again, or {remedy} where it is no signal"
     )
 
 

@@ -81,7 +81,10 @@ class CatalogueWriter:
         if not item.done.wait(self._patience_s):
             self._latest_stop = None  # waited for once
             logger.warning(
-                "run %s is still on its way into the catalogue; its record is complete", item.uid
+                "run %s is still on its way into the catalogue, which goes on; its record is "
+                "complete, and bl-steer and open_run read that. Should this process be killed "
+                "before, Store.open(DIR).sync() brings the run there",
+                item.uid,
             )
 
     def close(self) -> None:
@@ -93,7 +96,10 @@ class CatalogueWriter:
                 logger.warning("the catalogue is slow, and is waited for")
                 self._thread.join()
             if self._thread.is_alive():
-                logger.warning("the catalogue does not answer; Store.sync() will complete it")
+                logger.warning(
+                    "the catalogue does not answer; runs open from their records, and "
+                    "Store.open(DIR).sync() completes it when it answers again"
+                )
             self._thread = None
 
     def _work(self) -> None:

@@ -59,7 +59,7 @@ OPTIONS = {
 }
 """The same in the words of the command line."""
 SENTENCES = {
-    "advise": ["1 points without a finite", "Nothing is left"],
+    "advise": ["1 point without a finite", "Nothing is left"],
     "align-slices": ["without tracking marks"],
     "components": [],
     "film": ["cannot be told apart by (0 2 2) alone", "assumed: R=0.9"],

@@ -94,7 +94,7 @@ CASES: dict[
         points,
         lambda paths: point_inputs(paths[0]),
         {"method": "sobol", "pitch": 5.0, "n_points": 9},
-        ["x from 'x_um'", "1 points without a finite", "only 4 points", "Only 5 of 9 points"],
+        ["x from 'x_um'", "1 point without a finite", "only 4 points", "Only 5 of 9 points"],
     ),
     "components": (
         patterns,

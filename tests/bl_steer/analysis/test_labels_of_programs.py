@@ -100,12 +100,15 @@ def test_the_spacing_of_dream3d_is_used_or_its_unit_asked_for(
     assert told.known["voxel_size_nm"] == [500.0, 250.0, 250.0]
     np.testing.assert_array_equal(told.array, LABELS)
     untold = dream3d(tmp_path / "untold.dream3d", version)
-    asked = "a spacing of 0.25, 0.25, 0.5 along x, y, z in the file, without a unit"
+    asked = "untold.dream3d states edges of 0.5, 0.25, 0.25 along z, y, x, without a unit"
     assert main(["structure", str(untold)]) == 2
     assert asked in capsys.readouterr().err
     for command in (["superres", "check"], ["slices"]):
         assert main([*command, str(untold)]) == 2
-        assert asked in capsys.readouterr().err
+        line = capsys.readouterr().err
+        assert asked in line
+        assert "give both in nm" in line
+        assert "--pixel-size-nm and --pitch-nm" in line
     part = untold / "DataContainers" / "Image" / "CellData" / "FeatureIds"
     assert structure.inputs_from_file(part).metadata["stated_voxel"] == asked
 

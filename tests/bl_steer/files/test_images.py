@@ -188,7 +188,7 @@ def test_the_text_file_beside_an_image_is_read(tmp_path: Path, text: str) -> Non
 def test_missing_values_are_noted(tmp_path: Path) -> None:
     notes = {
         "no finite": read_micrographs(save(tmp_path / "n.npy", np.full((4, 4), np.nan))).notes,
-        "25.00%": read_micrographs(
+        "not finite in 4 of its 16 pixels": read_micrographs(
             save(tmp_path / "p.npy", np.where(np.eye(4, dtype=bool), np.nan, np.arange(4.0)))
         ).notes,
     }

@@ -55,8 +55,8 @@ def test_an_axis_of_one_channel_is_no_turned_one(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("fields", "message"),
-    [("spacings: 10 20 50", "got 10, 20, 50 along x, y, z in the file, without a unit; try"),
-     ('spacings: 10 20 50\nunits: "nm" "vx" "vx"', "in a unit that is not known, vx; try")],
+    [("spacings: 10 20 50", "a.nrrd states edges of 50, 20, 10 along z, y, x, without a unit;"),
+     ('spacings: 10 20 50\nunits: "nm" "vx" "vx"', "in a unit that is not known, vx; give")],
 )  # fmt: skip
 def test_what_a_file_says_without_a_known_unit_is_named(
     tmp_path: Path, fields: str, message: str

@@ -109,7 +109,7 @@ def test_a_voxel_that_is_none_is_asked_for_in_the_words_of_the_file(
         ("superres", superresolution.inputs_from_files([tmp_path / "a.npz"])),
     ):
         analysis = find_analysis(name)
-        with pytest.raises(ValueError, match=r"voxel_size_nm .* in the file"):
+        with pytest.raises(ValueError, match=r"a\.npz states a voxel_size_nm of "):
             analysis.run(inputs, make_params(analysis, {}))
 
 
@@ -120,7 +120,7 @@ def test_a_pixel_alone_contradicts_a_told_voxel(tmp_path: Path) -> None:
     )
     analysis = find_analysis("structure")
     inputs = structure.inputs_from_file(tmp_path / "a.tif")
-    with pytest.raises(ValueError, match="pixels of 10 nm in the file, and no distance of the"):
+    with pytest.raises(ValueError, match=r"a\.tif states pixels of 10 nm, and no distance of"):
         analysis.run(inputs, make_params(analysis, {}))
     params = {"voxel_size_nm": (40, 20, 20), "n_bootstrap": 100}
     warnings = analysis.run(inputs, make_params(analysis, params)).warnings
@@ -132,3 +132,27 @@ def test_the_element_size_of_hdf5_is_the_voxel(tmp_path: Path) -> None:
         file["t0/channel0"] = np.stack([GREY // 100] * 4)
         file["t0/channel0"].attrs["element_size_um"] = [0.04, 0.01, 0.01]
     assert open_stack(tmp_path / "a.h5").known["voxel_size_nm"] == [40.0, 10.0, 10.0]
+
+
+def test_images_of_microscopes_that_are_not_read_are_named_with_the_way(tmp_path: Path) -> None:
+    way = "it is a file of Zeiss: open it in Fiji, whose Bio-Formats reads it, and save it as TIFF"
+    (tmp_path / "a.czi").write_bytes(b"ZISRAWFILE" + bytes(40))
+    for read in (read_micrographs, open_stack):
+        with pytest.raises(ValueError, match=way):
+            read(tmp_path / "a.czi")
+    for read in (lambda folder: inputs_from_files([folder]), open_stack):
+        with pytest.raises(ValueError, match=f"got none in .*an image in .*, a.czi, is .*{way}"):
+            read(tmp_path)
+    for number in range(3):
+        tifffile.imwrite(tmp_path / f"s{number}.tif", np.full((9, 8), number, np.uint8))
+    told = f"a.czi, is of a kind that is not read, and left out: {way}"
+    for notes in (inputs_from_files([tmp_path]).notes, open_stack(tmp_path).notes):
+        assert sum(told in note for note in notes) == 1
+
+
+def test_a_slice_in_colours_says_so_once(tmp_path: Path) -> None:
+    colours = np.zeros((20, 20, 3), np.uint8)
+    colours[3:6, 4:9, 0] = 255
+    Image.fromarray(colours).save(tmp_path / "a.png")
+    with pytest.raises(ValueError, match=r"^\S*a\.png must hold one value a pixel, got colours"):
+        open_stack(tmp_path / "a.png")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from bl_steer.analysis.segmentation.from_files import inputs_from_files
@@ -15,6 +16,7 @@ from bl_steer.analysis.structure.from_files import measure_structure
 from bl_steer.analysis.superresolution.from_files import inputs_from_files as slices_from_files
 from bl_steer.files.images import read_micrographs
 from bl_steer.files.stacks import open_stack
+from bl_steer.files.volumes.ome_zarr import described
 
 GREY = np.arange(24, dtype=np.uint8).reshape(4, 6)
 PER_CM = 1e7
@@ -130,3 +132,23 @@ def test_a_compressed_stack_is_that_of_the_plain_file(
         np.testing.assert_array_equal(open_stack(tmp_path / f"{name}.tif").array, labels)
         fields = read_micrographs(tmp_path / f"{name}.tif").fields
         np.testing.assert_array_equal(np.stack(fields), labels)
+
+
+def test_edges_in_a_unit_that_is_no_length_are_asked_for_by_file_and_value(tmp_path: Path) -> None:
+    labels = np.zeros((4, 6, 5), np.uint8)
+    about = {"unit": "furlong", "spacing": 4.0}
+    tifffile.imwrite(tmp_path / "t.tif", labels, imagej=True, metadata=about, resolution=(2, 1))
+    group = zarr.open_group(str(tmp_path / "o.zarr"), mode="w")
+    group.create_array("0", data=labels)
+    group.attrs.update(described("0", (40.0, 10.0, 20.0)))
+    ome = dict(group.attrs["ome"])
+    ome["multiscales"][0]["axes"] = [{"name": name, "type": "space"} for name in "zyx"]
+    group.attrs["ome"] = ome
+    for name, said in (
+        ("t.tif", "edges of 4, 1, 0.5 along z, y, x, in a unit that is not known, furlong"),
+        ("o.zarr", "edges of 40, 10, 20 along z, y, x, without a unit"),
+    ):
+        assert open_stack(tmp_path / name).known["stated_voxel"] == f"{name} states {said}"
+    about["unit"] = "pixel"  # of ImageJ where nothing was calibrated
+    tifffile.imwrite(tmp_path / "p.tif", labels, imagej=True, metadata=about, resolution=(2, 1))
+    assert "stated_voxel" not in open_stack(tmp_path / "p.tif").known

@@ -39,6 +39,16 @@ def test_numbers_tell_the_order(names: list[str], tmp_path: Path) -> None:
     assert not stored.gaps
 
 
+@pytest.mark.parametrize("form", ["slice_{k:03d}_{d}", "{d}_slice_{k:03d}", "{d}_{k}"])
+@pytest.mark.parametrize("detectors", [("ESB", "SE2"), ("BSE", "SE"), ("CBS", "ETD", "TLD")])
+def test_slices_of_several_detectors_are_no_stack(
+    form: str, detectors: tuple[str, ...], tmp_path: Path
+) -> None:
+    names = [form.format(k=k, d=d) for k in range(5) for d in detectors]
+    with pytest.raises(ValueError, match=r"got 5 such as .* and 5 such as .*two detectors; give"):
+        open_stack(saved(tmp_path / "slices", names))
+
+
 def test_two_slices_of_one_number_are_named(tmp_path: Path) -> None:
     folder = saved(tmp_path / "slices", ["s0", "s01", "s1", "s2"])
     for read in (lambda: open_stack(folder), lambda: open_slices(list(folder.iterdir()))):
@@ -77,3 +87,63 @@ def test_series_of_several_places_are_told(tmp_path: Path) -> None:
     assert "give its slices by themselves" in note
     one = [f"37s_scan_{z}" for z in range(3)]
     assert not open_stack(saved(tmp_path / "one", one)).notes
+
+
+def test_slices_that_cannot_be_read_are_gaps_in_depth_where_there_may_be_some(
+    tmp_path: Path,
+) -> None:
+    for number in range(1, 8):
+        tifffile.imwrite(tmp_path / f"s{number}.tif", np.full((8, 9), number, np.uint8))
+    for number in (2, 4, 6):
+        (tmp_path / f"s{number}.tif").write_bytes(b"II*\0")
+    with pytest.raises(ValueError, match=r"got 3 that are not: .*s2\.tif"):
+        open_stack(tmp_path)
+    stored = open_stack(tmp_path, leave_out_short=True)
+    assert stored.numbers == [1, 3, 5, 7]  # every second one, and yet no step of two
+    assert [note.count("the slice is taken as missing") for note in stored.notes] == [1, 1, 1]
+    (tmp_path / "s1.tif").write_bytes(b"II*\0")
+    with pytest.raises(ValueError, match="got 4 that are not"):
+        open_stack(tmp_path, leave_out_short=True)
+
+
+TIMES = ["14-05-00", "14-06-30", "14-08-00", "14-09-30", "14-11-00", "14-12-30", "14-14-00"]
+
+
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        ([f"2026-11-30 {time}" for time in TIMES], "they are times"),
+        ([f"cell_20261130{time.replace('-', '')}" for time in TIMES], "they are times"),
+        ([f"z{nm}nm" for nm in (0, 48, 103, 149, 201, 252, 299)], "as heights do"),
+        ([f"z0.{um}um" for um in ("000", "048", "103", "149", "201", "252")], "as heights do"),
+    ],
+)
+def test_times_and_heights_in_names_are_no_numbers_of_slices(
+    names: list[str], what: str, tmp_path: Path
+) -> None:
+    stored = open_stack(saved(tmp_path / "slices", names), leave_out_short=True)
+    assert np.asarray(stored.array)[:, 0, 0].tolist() == list(range(len(names)))
+    assert list(stored.numbers or range(len(names))) == list(range(len(names)))
+    (note,) = stored.notes
+    assert what in note
+    assert "taken as one pitch apart, and none as missing" in note
+    assert not stored.gaps
+
+
+def test_numbers_beside_times_still_tell_which_slices_are_missing(tmp_path: Path) -> None:
+    lost = [f"s{n}_20261130{t.replace('-', '')}" for n, t in zip((1, 2, 4, 5), TIMES, strict=False)]
+    stored = open_stack(saved(tmp_path / "slices", lost), leave_out_short=True)
+    assert stored.numbers == [1, 2, 4, 5]
+    assert not stored.notes
+
+
+def test_a_slice_whose_link_leads_nowhere_is_named(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "slices", [f"s{number}" for number in range(4)])
+    (folder / "s4.tif").symlink_to(tmp_path / "moved.tif")
+    stored = open_stack(folder, leave_out_short=True)
+    assert stored.left_out == {4: "s4.tif"}
+    (note,) = stored.notes
+    assert "s4.tif" in note
+    assert "does not exist" in note
+    with pytest.raises(ValueError, match=r"s4\.tif.* does not exist"):
+        open_stack(folder)

@@ -145,7 +145,7 @@ NO_STACKS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: np.savez(path, np.array([[[{}]]])),
         r"objects.npz must hold plain arrays without pickled objects, got object; save each",
     ),
-    "nothing.tif": (lambda path: path.write_bytes(b""), "nothing.tif', an empty file; convert"),
+    "nothing.tif": (lambda path: path.write_bytes(b""), "nothing.tif', an empty file; export"),
     "words.npy": (lambda path: path.write_text("words"), "words.npy', which is of another kind"),
     "empty.npy": (
         lambda path: np.save(path, STACK[:0]),

@@ -220,3 +220,24 @@ def test_what_is_no_workbook_is_told_in_one_line(tmp_path: Path, ending: str) ->
     empty = BOOKS[ending](tmp_path / f"empty{ending}", {"S": []})
     with pytest.raises(ValueError, match=rf"must have rows, got none in empty{ending}"):
         read_columns(empty)
+
+
+def test_a_quoted_cell_may_go_on_over_several_lines(tmp_path: Path) -> None:
+    """As Excel writes a heading of two lines (Alt+Enter), and a remark."""
+    path = tmp_path / "map.csv"
+    text = '"x\n(um)","y\n(um)",value,remark\n0,1,2,"bright\nspot, see ""log"""\n3,4,5,""\n'
+    for ends in ("\n", "\r\n"):
+        path.write_bytes(text.replace("\n", ends).encode())
+        read = read_columns(path)
+        assert {name: [*column] for name, column in read.by_name.items()} == {
+            "x (um)": [0, 3],
+            "y (um)": [1, 4],
+            "value": [2, 5],
+        }
+        assert inspect_file(path, path.name).kind == "text"
+    assert point_inputs(path).metadata["unit"] == "um"
+    path.write_text('"x\n(um)",y,value\n0,1,2\n3,oops,5\n')
+    with pytest.raises(ValueError, match="'oops' in line 4, column 2"):
+        read_columns(path)
+    path.write_text('x,y,4" wafer\n0,1,2\n')
+    assert [*read_columns(path).by_name] == ["x", "y", '4" wafer']

@@ -16,6 +16,7 @@ from vtkmodules.util.numpy_support import vtk_to_numpy
 from vtkmodules.vtkIOImage import vtkNrrdReader
 
 from bl_steer.analysis import structure, superresolution
+from bl_steer.analysis.structure.from_files import inputs_from_file
 from bl_steer.files import open_stack
 from bl_steer.files.formats import FORMS
 from bl_steer.files.volumes import write_volume
@@ -168,7 +169,8 @@ def test_ome_zarr_of_other_programs_is_read(version: str, tmp_path: Path) -> Non
     np.testing.assert_array_equal(np.asarray(stored.array), LABELS)
     assert stored.known["voxel_size_nm"] == [100.0, 12.0, 7.5]
     ome_zarr(path, version, "zyx", ["", "", ""], [1, 1, 1])
-    assert open_stack(path).known == {}
+    said = "a.zarr states edges of 1, 1, 0.5 along z, y, x, without a unit"
+    assert open_stack(path).known == {"stated_voxel": said}
     group: Any = zarr.open_group(str(path), mode="a", zarr_format=2 if version == "0.4" else 3)
     channels = group.create_array("two", shape=(2, *LABELS.shape), dtype="uint8")
     channels[:] = np.stack([LABELS, LABELS])
@@ -179,6 +181,20 @@ def test_ome_zarr_of_other_programs_is_read(version: str, tmp_path: Path) -> Non
     group.attrs.update(attributes)
     with pytest.raises(ValueError, match="one channel and time with the axes z, y, x, got 2 in c"):
         open_stack(path)
+
+
+@pytest.mark.parametrize("version", ["0.4", "0.5"])
+def test_the_finest_level_of_an_ome_zarr_is_read_wherever_it_is_listed(
+    version: str, tmp_path: Path
+) -> None:
+    ome_zarr(tmp_path / "a.zarr", version, "zyx", ["micrometer"] * 3, [0.1, 0.012, 0.015])
+    group: Any = zarr.open_group(str(tmp_path / "a.zarr"), mode="a")
+    attributes = dict(group.attrs)
+    attributes.get("ome", attributes)["multiscales"][0]["datasets"].reverse()
+    group.attrs.update(attributes)
+    stored = open_stack(tmp_path / "a.zarr")
+    np.testing.assert_array_equal(np.asarray(stored.array), LABELS)
+    assert stored.known["voxel_size_nm"] == [100.0, 12.0, 7.5]
 
 
 def test_a_voxel_of_nrrd_needs_a_unit_and_upright_axes(tmp_path: Path) -> None:
@@ -203,3 +219,23 @@ def test_a_voxel_of_nrrd_needs_a_unit_and_upright_axes(tmp_path: Path) -> None:
     Path(path).write_bytes(b"NRRD0005\ntype: uint8\n")
     with pytest.raises(ValueError, match="must be whole and readable"):
         open_stack(path)
+
+
+@pytest.mark.parametrize("form", ["nrrd", "ome-zarr"])
+def test_names_by_label_are_those_of_a_list(tmp_path: Path, form: str) -> None:
+    labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 2
+    path = write_volume(tmp_path / "v", labels, (100, 10, 10), form, {1: "ball", 0: "void"})
+    assert inputs_from_file(path).metadata["phases"] == ["void", "ball"]
+    wrong: tuple[Any, ...] = ({1: "ball", 2: "void"}, [0, 1], {0: 3})
+    for phases in wrong:
+        with pytest.raises(ValueError, match="phases must be the names of the labels 0, 1, …, got"):
+            write_volume(tmp_path / "w", labels, (100, 10, 10), form, phases)
+
+
+@pytest.mark.parametrize("text", ["[0, 1]", "solid and void", "3", '{"0": "void"}'])
+def test_a_header_of_nrrd_that_means_another_thing_by_phases_is_no_obstacle(
+    tmp_path: Path, text: str
+) -> None:
+    labels = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 2
+    nrrd.write(str(tmp_path / "v.nrrd"), labels, {"phases": text}, index_order="C")
+    assert "phases" not in inputs_from_file(tmp_path / "v.nrrd").metadata

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import findSystemFonts
 
 from bl_steer.plotting.fonts import JAPANESE
-from bl_steer.processing.result_folder import write_result
+from bl_steer.processing.result_folder import write_result, write_table
 from bl_steer.protocols import AnalysisResult
 
 
@@ -37,6 +37,11 @@ def test_a_result_is_written_in_common_forms(tmp_path: Path) -> None:
     not any(Path(path).stem in JAPANESE.values() for path in findSystemFonts()),
     reason="the machine has no Japanese font",
 )
+def test_zero_has_no_sign_in_a_table(tmp_path: Path) -> None:
+    path = write_table({"expected": np.array([-0.0, -1.5])}, tmp_path / "table.csv")
+    assert path.read_text().split() == ["expected", "0.0", "-1.5"]
+
+
 def test_figures_show_japanese(tmp_path: Path) -> None:
     def draw() -> Figure:
         figure = Figure()

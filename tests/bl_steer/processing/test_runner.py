@@ -33,7 +33,7 @@ def process() -> Iterator[LocalProcess]:
 
 @pytest.fixture
 def runner(store: Store, process: LocalProcess) -> Iterator[AnalysisRunner]:
-    opened = AnalysisRunner(store, make=lambda: process, time_limit_s=30.0)
+    opened = AnalysisRunner(store, make=lambda: process, time_limit_s=120.0)
     yield opened
     opened.close()
 
@@ -69,7 +69,7 @@ def test_each_way_to_fail_is_stored_and_the_next_job_goes_on(
     assert "must live, got its end by SIGKILL" in reason_of(store, killed.result(60))
     assert open_analysis(store, good.result(60)).tables["sum"]["total"] == [6.5]
     assert len(analyses_of(store, raw)) == 4
-    assert runner.wait(1.0)
+    assert runner.wait(60.0)
 
 
 def test_a_worker_killed_from_outside_is_told_and_replaced(
@@ -118,14 +118,14 @@ def test_an_analysis_goes_on_where_nobody_can_be_told(
     runner = AnalysisRunner(store, make=lambda: process, watch=GoneTerminal())
     future = runner.submit(Request(measured(), own_analyses("SumCounts")))
     assert open_analysis(store, future.result(60)).tables["sum"]["total"] == [6.5]
-    assert runner.wait(1.0)
+    assert runner.wait(60.0)
     runner.close()
 
 
 def test_what_gets_on_may_take_long() -> None:
     process = subprocess.Popen(["sleep", "600"], text=True)
-    patience = _Patience(process, 0.5)
-    for done in range(12):
+    patience = _Patience(process, 3.0)
+    for done in range(40):
         time.sleep(0.1)
         patience.note_progress(done)
     assert process.poll() is None
@@ -134,7 +134,7 @@ def test_what_gets_on_may_take_long() -> None:
     while process.poll() is None and time.monotonic() < began + 30.0:
         patience.note_progress(11)  # the same again is no progress
         time.sleep(0.05)
-    assert process.wait(timeout=1.0) == -signal.SIGKILL
+    assert process.wait(timeout=60.0) == -signal.SIGKILL
     assert patience.lost
 
 
@@ -181,7 +181,7 @@ def test_the_callback_returns_while_the_runner_is_blocked(
     assert not runner.wait(0.05)
     assert analyses_of(store, raw) == []
     blocked.free.set()
-    assert runner.wait(30.0)
+    assert runner.wait(60.0)
     assert len(analyses_of(store, raw)) == 1
     runner.close()
 
@@ -192,11 +192,16 @@ def test_ctrl_c_while_waiting_is_heard(
     blocked = Blocked()
     runner = AnalysisRunner(store, make=lambda: blocked)
     runner.submit(Request(measured(), own_analyses("SumCounts")))
-    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    # Taken by the timer's thread, as the system may give it to any.
+    threading.Timer(0.3, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGINT)).start()
+    late = threading.Timer(20.0, blocked.free.set)
+    late.start()
     with pytest.raises(KeyboardInterrupt):
-        runner.wait(30.0)
+        runner.wait()
+    assert not blocked.free.is_set()
+    late.cancel()
     blocked.free.set()
-    assert runner.wait(30.0)
+    assert runner.wait(60.0)
     runner.close()
 
 
@@ -213,7 +218,7 @@ def test_what_is_left_at_close_is_pending_and_carried_out_later(
         runner.submit(request)
     began = time.monotonic()
     assert not runner.close(0.1)
-    assert time.monotonic() - began < 5.0
+    assert time.monotonic() - began < 60.0
     assert "2 analyses were left; 'bl-steer analyse --pending'" in caplog.text
     assert [r.raw_uid for r in pending_analyses(store)] == [raw, raw]
     with pytest.raises(RuntimeError, match="must be open to take requests"):
@@ -238,9 +243,9 @@ def test_the_worker_ends_with_its_parent(
     process: LocalProcess, store: Store, measured: Measure, own_analyses: Place
 ) -> None:
     job = Job.of(store, Request(measured(), own_analyses("SumCounts")))
-    assert process.execute(job, time_limit_s=30.0) is not None
+    assert process.execute(job, time_limit_s=120.0) is not None
     worker = process._process
     assert worker is not None
     assert worker.stdin is not None
     worker.stdin.close()  # as the end of this process would
-    assert worker.wait(10.0) == 0
+    assert worker.wait(60.0) == 0

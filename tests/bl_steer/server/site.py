@@ -46,7 +46,7 @@ class Site:
             return make_key(session, user, "test", scopes or SCOPES)
 
     def stranger(self, **headers: str) -> httpx.Client:
-        client = httpx.Client(base_url=self.address, timeout=30, headers=headers)
+        client = httpx.Client(base_url=self.address, timeout=120, headers=headers)
         self._open.append(client)
         return client
 
@@ -110,7 +110,9 @@ class Browser:
         return self.client.post(path, data={"csrf": self.csrf_token, **(data or {})}, **options)
 
     def upload(self, *files: tuple[str, bytes], **data: str) -> httpx.Response:
-        return self.post("/files", data, files=[("files", one) for one in files])
+        """Send the form as the page does, whose box for training is ticked."""
+        fields = {"may_train": "1", **data}
+        return self.post("/files", fields, files=[("files", one) for one in files])
 
 
 @contextmanager

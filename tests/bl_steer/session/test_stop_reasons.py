@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -56,10 +57,22 @@ def plan_of(session: Session, name: str) -> Any:
     return getattr(session, name)(grid=GRID)
 
 
+def press_ctrl_c() -> None:
+    """Have SIGINT taken by this thread, as the system may give it to any."""
+    signal.pthread_kill(threading.get_ident(), signal.SIGINT)
+
+
+def test_ctrl_c_that_another_thread_is_given_ends_a_run(session: Session) -> None:
+    threading.Timer(0.3, press_ctrl_c).start()
+    with pytest.raises(KeyboardInterrupt):
+        session.run(bp.count([session.devices["monitor"]], num=200, delay=0.05))
+    assert open_run(session.store, -1).status == "abort"
+
+
 def test_ctrl_c_after_the_last_checkpoint_ends_the_script_and_not_the_run(session: Session) -> None:
     def plan() -> MsgGenerator[None]:
         yield from bp.count([session.devices["monitor"]])
-        yield from bps.wait_for([session.RE._request_pause_coro], defer=True)
+        press_ctrl_c()  # in the RunEngine's thread
 
     with pytest.raises(KeyboardInterrupt):
         session.run(plan())

@@ -84,3 +84,9 @@ def test_a_face_imaged_twice_is_found_under_its_noise(family: str, twice: Any) -
         faces[place] = faces[place - 1]
     images = faces + np.random.default_rng(0).normal(0, 0.1, faces.shape)
     assert stored_twice(steps_between(images)) == list(twice)
+
+
+@pytest.mark.parametrize("level", [7, 0.1, 1e9 + 1e-3])
+def test_a_blank_slice_has_no_pattern_of_its_own(level: float) -> None:
+    image = np.random.default_rng(0).normal(size=(40, 50))
+    assert steps_between([np.full((40, 50), level), image]) == pytest.approx([1.0])

@@ -9,6 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.superresolution.checks import stack_warnings
 from bl_steer.slicing.grey_phases import changing_phases, grey_phase_warnings
+from simulators.electron import FibsemSpecimen, ImagingConditions, micrograph
 
 GREYS = np.array([200.0, 110.0, 30.0])
 N = 20
@@ -47,6 +48,18 @@ def test_a_phase_that_fades_is_told(labels: NDArray[np.int_]) -> None:
     assert any("grey levels about" in text for text in told)
 
 
+def test_slices_are_named_by_their_files_where_these_are_known(labels: NDArray[np.int_]) -> None:
+    stack = imaged(labels, (DEPTH >= N // 2).astype(float))
+    files = [f"s_{100 + place}.tif" for place in DEPTH]
+    told = list(stack_warnings(stack, None, (40.0, 10.0, 10.0), files))
+    (line,) = (text for text in told if "next to none of the grey levels about 1" in text)
+    first, last = f"0 ({files[0]})", f"{N - 1} ({files[-1]})"
+    assert f"of slices {first} … {last} ({N // 2} ({files[N // 2]}), " in line
+    stack[3] = stack[2]
+    (line,) = (t for t in stack_warnings(stack, None, (40.0, 10.0, 10.0), files) if "twice" in t)
+    assert f"3 ({files[3]}) shows the same face" in line
+
+
 def test_a_sound_stack_is_not_told_nor_one_of_varying_brightness(
     labels: NDArray[np.int_],
 ) -> None:
@@ -64,3 +77,10 @@ def test_the_checks_of_a_grey_stack_say_so(labels: NDArray[np.int_]) -> None:
     assert any("a phase may be lost there" in text for text in told)
     sound = stack_warnings(imaged(labels, np.zeros(N)), None, (40.0, 10.0, 10.0))
     assert not any("a phase may be lost" in text for text in sound)
+
+
+def test_grey_levels_that_some_slices_clip_are_no_phase_that_others_lost() -> None:
+    specimen = FibsemSpecimen("grains", seed=0, shape=(40, 144, 160)).labels[::5]
+    conditions = ImagingConditions(drift=0.0, gain_spread=0.2)
+    every = [micrograph(face, conditions, seed=[0, k]) for k, face in enumerate(specimen)]
+    assert changing_phases(np.stack(every)) == []

@@ -43,9 +43,10 @@ def test_slanted_marks_without_a_slope_are_refused(slope: float) -> None:
 
 def test_marks_that_fill_the_image_fit_and_one_pixel_less_does_not() -> None:
     marks = TrackingMarks((0, 40), (0, 40), (40, 80), slope=1.0, specimen_from=40)
-    marks.check((41, 80))
-    for shape in ((40, 80), (41, 79)):
-        with pytest.raises(ValueError, match="marks must lie within the images"):
+    marks.check((48, 80))
+    for shape, said in (((39, 80), "within the images"), ((48, 79), "within the images"),
+                        ((47, 80), "8 rows of specimen at least")):  # fmt: skip
+        with pytest.raises(ValueError, match=said):
             marks.check(shape)
 
 

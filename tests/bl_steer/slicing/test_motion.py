@@ -47,6 +47,19 @@ def test_a_drift_of_two_pixels_a_step_is_named(stack: NDArray[np.uint8], as_grey
     (sentence,) = (line for line in told(slices) if line.startswith("the slices move"))
     assert "they are not aligned" in sentence
     assert measure_motion(slices).drift_px == pytest.approx(2.0, abs=1.0)
+    left = list(motion_warnings(slices, PITCH_PX, aligned=True))
+    assert not any("bl-steer slices" in line for line in left if line.startswith("the slices move"))
+
+
+def test_a_motion_of_next_to_nothing_is_not_told(stack: NDArray[np.uint8]) -> None:
+    face = gaussian_filter(grey(stack)[0], 3.0)
+    by = np.zeros((len(stack), 2))
+    by[::2, 0] = 0.25
+    slices = np.stack([shift(face, d, order=1, mode="mirror") for d in by])
+    motion = measure_motion(slices)
+    assert motion.unsteady > 10.0
+    assert motion.drift_px < 0.3
+    assert not any(line.startswith("the slices move") for line in told(slices))
 
 
 def test_a_shear_is_named_with_its_axis_and_the_lean_that_it_would_be(
@@ -68,6 +81,9 @@ def test_slices_aside_are_named(stack: NDArray[np.uint8], places: Any, words: st
     (sentence,) = (line for line in told(moved(stack, by)) if line.startswith("slices lie aside"))
     assert words in sentence
     assert sentence.count("px (y, x)") == 1
+    names = [f"{place} (s{place}.tif)" for place in range(len(stack))]
+    named = list(motion_warnings(moved(stack, by), PITCH_PX, names))
+    assert any(words.replace("9", "9 (s9.tif)", 1) in sentence for sentence in named)
 
 
 def test_blank_and_doubled_slices_are_no_motion_and_small_images_tell_none(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import fourier_shift, gaussian_filter
 
-from bl_steer.slicing import TrackingMarks, depth_advance, displacement, drift_by_marks
+from bl_steer.slicing import (
+    TrackingMarks,
+    depth_advance,
+    displacement,
+    drift_by_marks,
+    followed_drift,
+)
 
 
 def test_displacement_of_an_image_shifted_by_fourier_is_found_to_a_twentieth_of_a_pixel() -> None:
@@ -72,3 +79,16 @@ def test_straight_marks_alone_tell_no_depth() -> None:
     image = notched(0, (0, 0))
     marks = TrackingMarks((8, 56), (8, 88))
     assert np.isnan(depth_advance(image, image, marks, pixel_size_nm=10.0))
+
+
+@pytest.mark.parametrize("before", [(0.0, -200.0), (0.0, 200.0), (-150.0, 0.0), (150.0, 0.0)])
+def test_a_specimen_that_has_left_the_image_tells_nothing_of_the_drift(
+    before: tuple[float, float],
+) -> None:
+    specimen = texture((96, 128))
+    specimen[:32] = np.sin(np.arange(128) / 3.0) + 0.1 * texture((32, 128), 4)
+    marks = TrackingMarks((4, 28), (16, 112), specimen_from=32)
+    with np.errstate(all="raise"), warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drift = followed_drift(specimen, specimen, marks, before=specimen, before_px=before)
+    assert np.isfinite(drift).all()

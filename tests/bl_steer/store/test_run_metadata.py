@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import bluesky.plans as bp
 import numpy as np
 import pytest
 from bluesky_tiled_plugins.utils import truncate_json_overflow
@@ -15,7 +16,14 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import ValidationError
 
-from bl_steer.store import RunMetadata, as_json, check_md, check_storable, merge_sample
+from bl_steer.store import (
+    RunMetadata,
+    StoreError,
+    as_json,
+    check_md,
+    check_storable,
+    merge_sample,
+)
 
 KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=4)
 LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary()
@@ -101,3 +109,38 @@ def test_refused_value_leaves_the_metadata_of_the_session_whole(tmp_path: Path) 
     assert metadata["proposal"] == "p1"
     assert metadata.next_scan_id() == 1
     assert dict(RunMetadata(tmp_path / "md.json")) == {"proposal": "p1", "scan_id": 1}
+
+
+def test_scan_ids_go_on_in_the_next_session(
+    tmp_path: Path, make_engine: Callable[..., Any]
+) -> None:
+    for expected in (1, 2):
+        starts: list[int] = []
+        engine = make_engine(RunMetadata(tmp_path / "md.json"))
+        engine.subscribe(lambda _, doc, starts=starts: starts.append(doc["scan_id"]), "start")
+        engine(bp.count([]))
+        assert starts == [expected]
+
+
+def test_metadata_survives_a_crash_while_it_is_written(tmp_path: Path) -> None:
+    metadata = RunMetadata(tmp_path / "md.json")
+    metadata["scan_id"] = np.int64(7)
+    (tmp_path / "md.tmp").write_text('{"scan_')
+    again = RunMetadata(tmp_path / "md.json")
+    assert dict(again) == {"scan_id": 7}
+    del again["scan_id"]
+    assert len(RunMetadata(tmp_path / "md.json")) == 0
+
+
+def test_broken_metadata_are_named(tmp_path: Path) -> None:
+    (tmp_path / "md.json").write_text("{")
+    with pytest.raises(StoreError, match=r"must be JSON, got .* in .*md\.json; repair the file"):
+        RunMetadata(tmp_path / "md.json")
+
+
+def test_scan_ids_go_on_across_two_open_sessions(tmp_path: Path) -> None:
+    one, other = RunMetadata(tmp_path / "md.json"), RunMetadata(tmp_path / "md.json")
+    one["scan_id"] = 1
+    other["scan_id"] = other.get("scan_id", 0) + 1
+    one["scan_id"] = one.get("scan_id", 0) + 1
+    assert one["scan_id"] == other["scan_id"] == 3

@@ -30,6 +30,7 @@ from ophyd import (
 from ophyd.areadetector import EigerDetector, PilatusDetector, SimDetector, SingleTrigger
 from ophyd.areadetector.filestore_mixins import FileStoreHDF5IterativeWrite
 from ophyd.areadetector.plugins import HDF5Plugin_V34
+from ophyd.signal import EpicsSignalBase
 from ophyd.status import SubscriptionStatus
 
 from bl_steer.runs import Run, open_run
@@ -60,7 +61,7 @@ def area_detector(kind: type, folder: Path, *, n_frames: int = 1, swmr: str = "O
     detector.cam.stage_sigs["num_images"] = n_frames
     axes = [EpicsMotor(f"STAGE:{axis}", name=axis) for axis in ("x", "y")]
     for device in (detector, *axes):
-        device.wait_for_connection(timeout=20.0)
+        device.wait_for_connection(timeout=60.0)
     return detector, axes
 
 
@@ -91,7 +92,7 @@ def softioc(folder: Path) -> Setup:
     axes = [SoftAxis(f"SOFT:{axis}", name=f"soft_{axis.lower()}") for axis in ("X", "Y")]
     counter = SoftCounter("SOFT:", name="counter")
     for device in (counter, *axes):
-        device.wait_for_connection(timeout=20.0)
+        device.wait_for_connection(timeout=60.0)
     return counter, axes
 
 
@@ -174,6 +175,7 @@ def steer(name: str, data_dir: str, detector_dir: str) -> dict[str, Any]:
 
 
 def main(data_dir: str, detector_dir: str, *names: str) -> None:
+    EpicsSignalBase.set_defaults(timeout=60.0, connection_timeout=60.0)
     for name in names:
         folder = Path(detector_dir, name)
         folder.mkdir()

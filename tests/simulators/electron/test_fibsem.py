@@ -27,7 +27,7 @@ def test_a_shifted_beam_shows_the_same_specimen_shifted() -> None:
     moved = fibsem.truth([0.0], displacement_nm=(50.0, -100.0))[0]
     np.testing.assert_array_equal(moved[5:, :-10], here[:-5, 10:])
     fibsem.sem.beam_shift_y.put(-50.0)
-    fibsem.sem.trigger().wait(5.0)
+    fibsem.sem.trigger().wait(60.0)
     assert fibsem.views()[-1].displacement_nm == (50.0, 0.0)
 
 
@@ -45,7 +45,7 @@ def test_failed_and_double_cuts_remove_nothing_and_two_slices() -> None:
     fibsem = SimulatedFibSem("network", shape=(32, 32), faults=faults)
     depths = []
     for target in (100.0, 200.0, 300.0):
-        fibsem.mill.set(target).wait(5.0)
+        fibsem.mill.set(target).wait(60.0)
         depths.append(fibsem.z_nm)
     assert depths == [0.0, 200.0, 300.0]
 
@@ -66,7 +66,7 @@ def test_image_belongs_to_the_state_of_the_instrument_and_bad_settings_are_refus
     for shift_nm in (0.0, 0.0, 100.0):
         fibsem.sem.working_distance.put(5.0)
         fibsem.sem.beam_shift_x.put(shift_nm)
-        fibsem.sem.trigger().wait(5.0)
+        fibsem.sem.trigger().wait(60.0)
         images.append(fibsem.sem.frames()[0].astype(float))
     np.testing.assert_array_equal(images[0], images[1])  # nothing has changed
     assert (images[0][:, 10:] != images[2][:, :-10]).mean() > 0.5

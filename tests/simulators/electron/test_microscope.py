@@ -21,9 +21,9 @@ def microscope() -> SimulatedMicroscope:
 
 
 def image_at(microscope: SimulatedMicroscope, x: float, y: float) -> Any:
-    microscope.stage.x.set(x).wait(5.0)
-    microscope.stage.y.set(y).wait(5.0)
-    microscope.sem.trigger().wait(5.0)
+    microscope.stage.x.set(x).wait(60.0)
+    microscope.stage.y.set(y).wait(60.0)
+    microscope.sem.trigger().wait(60.0)
     return microscope.sem.frames()[0]
 
 

@@ -54,14 +54,14 @@ def stopped_move(session: Session) -> dict[str, float]:
     """Stop a motion on its way, then make the next one."""
     x = session.devices["stage"].x
     speed = x.velocity.get()
-    x.velocity.set(0.5).wait(5.0)
+    x.velocity.set(0.5).wait(60.0)
     status = x.set(150.0)
     time.sleep(0.5)
     x.stop()
-    status.wait(5.0)
+    status.wait(60.0)
     at = float(x.position)
-    x.velocity.set(speed).wait(5.0)
-    x.set(90.0).wait(10.0)
+    x.velocity.set(speed).wait(60.0)
+    x.set(90.0).wait(60.0)
     return {"at": at, "next": float(x.position)}
 
 
@@ -105,9 +105,9 @@ def repeated_sets(session: Session) -> list[float]:
     exposure = session.devices["det"].exposure_time
     usual = float(exposure.get())
     for status in [exposure.set(value) for value in (2.0 * usual, 2.0 * usual, 3.0 * usual)]:
-        status.wait(10.0)
+        status.wait(60.0)
     left = float(exposure.get(use_monitor=False))
-    exposure.set(usual).wait(10.0)
+    exposure.set(usual).wait(60.0)
     return [left / usual, float(exposure.get(use_monitor=False)) / usual]
 
 
@@ -134,9 +134,10 @@ def swept_circle(session: Session) -> dict[str, Any]:
 
 
 def main(prefix: str, data_dir: str) -> None:
-    instrument = epics(prefix=prefix, settle_s=0.02, timeout_s=20.0)
+    instrument = epics(prefix=prefix, settle_s=0.02, timeout_s=60.0)
     with open_session(instrument, data_dir=data_dir, progress=False) as session:
         report = {
+            "read_timeout_s": session.devices["det"].n_frames.timeout,
             "refusals": refusals(session),
             "stopped": stopped_move(session),
             "repeated": repeated_sets(session),

@@ -20,6 +20,7 @@ from ophyd import EpicsSignal
 import devices.detector
 import devices.motor
 from bl_steer.session import Session, epics, open_session
+from tests.plans.fault_matrix import GIVES_UP_S
 
 MOTOR_FAULTS = ("stall@0:x", "limit@0:x", "lie@0:x=0.4", "disconnect@0:x=1")
 DETECTOR_FAULTS = ("hang@0", "disconnect@0:det=1")
@@ -29,7 +30,7 @@ def misfortunes(session: Session, prefix: str) -> dict[str, Any]:
     """Let things go wrong, and tell how each was reported, after how long, and what came after."""
     stage, det = session.devices["stage"], session.devices["det"]
     switchboard = EpicsSignal(f"{prefix}FAULTS", name="faults")
-    switchboard.wait_for_connection(timeout=10.0)
+    switchboard.wait_for_connection(timeout=60.0)
     told = {}
     for fault in MOTOR_FAULTS + DETECTOR_FAULTS:
         session.RE(bps.mv(stage.x, 0.0))
@@ -41,7 +42,7 @@ def misfortunes(session: Session, prefix: str) -> dict[str, Any]:
         except FailedStatus as error:
             told[fault] = [str(error.__cause__), time.monotonic() - begun]
         for device in (stage, det, switchboard):
-            device.wait_for_connection(timeout=20.0)
+            device.wait_for_connection(timeout=60.0)
         switchboard.put("", wait=True)
         det.stop()
         session.RE(bps.mv(stage.x, 30.0))
@@ -77,9 +78,9 @@ def killed(session: Session, ioc: int) -> dict[str, Any]:
 
 
 def main(prefix: str, data_dir: str, ioc: str) -> None:
-    devices.motor.ARRIVAL_MARGIN_S = 0.5
-    devices.detector.READOUT_MARGIN_S = 0.5
-    instrument = epics(prefix=prefix, settle_s=0.02, timeout_s=20.0)
+    devices.motor.ARRIVAL_MARGIN_S = GIVES_UP_S
+    devices.detector.READOUT_MARGIN_S = GIVES_UP_S
+    instrument = epics(prefix=prefix, settle_s=0.02, timeout_s=60.0)
     with open_session(instrument, data_dir=data_dir, progress=False) as session:
         session.RE(bps.mv(session.devices["det"].exposure_time, 0.5))
         report = {"told": misfortunes(session, prefix)}

@@ -13,90 +13,24 @@ import logging
 import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import bluesky.plan_stubs as bps
-import numpy as np
 from bluesky.suspenders import SuspendFloor
 from bluesky.utils import RunEngineInterrupted
-from ophyd import EpicsSignal
 
 import devices.detector
 import devices.frames_file
 import devices.motor
-from bl_steer.agents import Space
-from bl_steer.session import epics, open_session
-from tests.simulators.epics.soft_ioc import PREFIX, serving
-
-AT = 3
-"""The measurement that goes wrong."""
-BUDGET = 7
-GRID = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
-SPEEDUP = 20.0
-BACK_S = 60.0
-"""For a lost IOC to be found again: clients ask less and less often."""
+from tests.plans.fault_matrix import AT, GIVES_UP_S
+from tests.simulators.epics.bench import Bench
 
 logger = logging.getLogger(__name__)
-
-
-class Bench:
-    """A soft IOC and a session on it.
-
-    Parameters
-    ----------
-    folder : of the store and of the IOC's log of where the stage has been
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._ioc = ExitStack()
-        self.pid = 0
-        self.serve()
-        instrument = epics(prefix=PREFIX, settle_s=0.02, timeout_s=20.0)
-        self.session = open_session(instrument, data_dir=folder / "data", progress=False)
-        self.det, self.stage = (self.session.devices[name] for name in ("det", "stage"))
-        self.switchboard = EpicsSignal(f"{PREFIX}FAULTS", name="switchboard")
-        self.current = EpicsSignal(f"{PREFIX}RING:CURRENT", name="ring_current")
-
-    def serve(self) -> None:
-        """Start the IOC, in the place of one that has been killed."""
-        self._ioc.close()
-        process = self._ioc.enter_context(
-            serving(self.folder, speedup=SPEEDUP, steady=True, start=subprocess.Popen)
-        )
-        self.pid = process.pid
-
-    def kill(self) -> None:
-        """Kill the IOC, as a computer that loses its power."""
-        os.kill(self.pid, signal.SIGKILL)
-
-    def connect(self) -> None:
-        """Wait until everything answers again."""
-        for device in (*self.session.devices.values(), self.switchboard, self.current):
-            device.wait_for_connection(timeout=BACK_S)
-
-    def make_ready(self, n_frames: int = 1) -> None:
-        """Let nothing go wrong, and stand where all runs begin."""
-        self.connect()
-        self.switchboard.put("", wait=True)
-        self.det.stop()
-        self.session.RE(bps.mv(self.stage.x, 0.0, self.stage.y, 0.0, self.det.n_frames, n_frames))
-
-    def search(self, **options: Any) -> Any:
-        """Return the plan of each run."""
-        chosen: dict[str, Any] = {"agent": "random", "target": "total", "grid": GRID, "seed": 5}
-        return self.session.find_hotspot(**{**chosen, "budget": BUDGET, **options})
-
-    def close(self) -> None:
-        self.session.close()
-        self._ioc.close()
 
 
 def live_through(bench: Bench, run: Callable[[], Any]) -> dict[str, Any]:
@@ -113,7 +47,7 @@ def live_through(bench: Bench, run: Callable[[], Any]) -> dict[str, Any]:
     axes = (bench.stage.x, bench.stage.y)
     for thread in threading.enumerate():
         if thread.name.startswith(("think", "read")):
-            thread.join(timeout=5.0)
+            thread.join(timeout=60.0)
     return {
         "uid": bench.session.db[-1].metadata["start"]["uid"],
         "error": type(error).__name__ if error else None,
@@ -272,7 +206,7 @@ def ctrl_c_once(bench: Bench) -> dict[str, Any]:
 def ctrl_c_twice(bench: Bench) -> dict[str, Any]:
     """Type Ctrl-C twice while the detector hangs, and give the run up."""
     bench.make_ready()
-    devices.detector.READOUT_MARGIN_S = 60.0
+    devices.detector.READOUT_MARGIN_S = 600.0
     bench.switchboard.put(f"hang@{AT}", wait=True)
     forget = typed(bench, times=2)
     states = []
@@ -287,7 +221,7 @@ def ctrl_c_twice(bench: Bench) -> dict[str, Any]:
             forget()
 
     lived = live_through(bench, run)
-    devices.detector.READOUT_MARGIN_S = 2.0
+    devices.detector.READOUT_MARGIN_S = GIVES_UP_S
     return {**lived, "states": states}
 
 
@@ -335,8 +269,8 @@ OTHERS = {
 
 
 def main(folder: Path) -> None:
-    devices.motor.ARRIVAL_MARGIN_S = 2.0
-    devices.detector.READOUT_MARGIN_S = 2.0
+    devices.motor.ARRIVAL_MARGIN_S = GIVES_UP_S
+    devices.detector.READOUT_MARGIN_S = GIVES_UP_S
     jobs = json.loads((folder / "jobs.json").read_text())
     bench = Bench(folder)
     report: dict[str, Any] = {}

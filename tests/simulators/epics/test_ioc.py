@@ -19,6 +19,7 @@ from bl_steer.runs import Run, open_run
 from bl_steer.store import Store
 from simulators.film.beamline import MARGIN
 from simulators.film.sige_film import SigeFilm
+from tests.plans.fault_matrix import LONGEST_S
 from tests.simulators.epics.soft_ioc import private_environment, run_client, serving
 
 pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")
@@ -27,6 +28,7 @@ BUDGET = 14
 PREFIX = "SIM:"
 SPEEDUP = 100.0
 CLIENT = Path(__file__).with_name("epics_client.py")
+ROOT = Path(__file__).parents[3]
 FAULT_CLIENT = Path(__file__).with_name("fault_client.py")
 
 
@@ -64,6 +66,10 @@ def stored(report: dict[str, Any], data_dir: Path) -> Iterator[Run]:
     """The run that the client stored, read back here."""
     with Store.open(data_dir) as store:
         yield open_run(store, report["run"]["uid"])
+
+
+def test_a_record_may_take_as_long_to_be_read_as_to_answer(report: dict[str, Any]) -> None:
+    assert report["read_timeout_s"] == 60.0
 
 
 def test_what_lies_beyond_the_limits_is_refused_before_anything_moves(
@@ -168,6 +174,7 @@ def test_a_session_without_its_ioc_names_what_does_not_answer(
 def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a client of an IOC saw that misbehaved, and was killed in the end."""
     environment = private_environment(tmp_path_factory.mktemp("ipython"))
+    environment["PYTHONPATH"] = str(ROOT)  # the client reads the matrix of faults
     folder = tmp_path_factory.mktemp("faults")
     with serving(folder, environment, speedup=1.0) as ioc:
         client = [sys.executable, str(FAULT_CLIENT), PREFIX, str(folder), str(ioc.pid)]
@@ -186,7 +193,7 @@ def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         ("limit@0:x", "stage_x must arrive at 60, got 30, stopped .*; check its limit switches"),
         ("lie@0:x=0.4", "stage_x must be at 60 within 2 × its retry deadband 0.01, got 60.4; "),
         ("disconnect@0:x=1", "stage_x must answer while it moves to 60, got no connection to SIM:"),
-        ("hang@0", "det must end 0.5 s of exposure within 1 s, got none ended; check that"),
+        ("hang@0", "det must end 0.5 s of exposure within 6.5 s, got none ended; check that"),
         ("disconnect@0:det=1", "det must answer while it exposes, got no connection to SIM:DET:"),
     ],
 )
@@ -195,7 +202,7 @@ def test_what_goes_wrong_over_channel_access_is_named_and_over_when_it_is_over(
 ) -> None:
     told, seconds, position_after = misfortunes["told"][fault]
     assert re.search(message, told), told
-    assert seconds < 15.0
+    assert seconds < LONGEST_S
     assert position_after == 30.0
 
 
@@ -205,7 +212,7 @@ def test_a_killed_ioc_is_reported_with_the_device_that_was_in_use(
     killed = misfortunes["killed"]
     assert killed["error"].startswith("det must answer while it exposes, got no connection to")
     assert killed["reason"] == killed["error"]
-    assert killed["seconds"] < 15.0
+    assert killed["seconds"] < LONGEST_S
     assert killed["n_points"] == 2
     assert "the baseline could not be read at the end of the run" in misfortunes["stderr"]
     assert "Traceback" not in misfortunes["stderr"]

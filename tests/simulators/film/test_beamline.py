@@ -196,7 +196,7 @@ def staged(beamline: SimulatedBeamline, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def shot(beamline: SimulatedBeamline) -> np.ndarray[Any, Any]:
-    beamline.det.trigger().wait(5.0)
+    beamline.det.trigger().wait(60.0)
     return beamline.det.frames().copy()
 
 

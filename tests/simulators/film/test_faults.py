@@ -18,6 +18,7 @@ from devices import DetectorError, MotorError
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.faults import KINDS, Fault, Faults
 from simulators.film.sige_film import SigeFilm
+from tests.plans.fault_matrix import GIVES_UP_S
 
 
 @pytest.fixture
@@ -25,8 +26,8 @@ def steady(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimulatedBeamline
     """A beamline without noise of its own making, whose devices give up soon."""
     for name in ("DRIFT", "TOP_UP_LOSS", "DEAD_PROBABILITY", "ZINGER_PROBABILITY"):
         monkeypatch.setattr(f"simulators.film.sige_film.{name}", 0.0)
-    monkeypatch.setattr("devices.motor.ARRIVAL_MARGIN_S", 0.3)
-    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", 0.3)
+    monkeypatch.setattr("devices.motor.ARRIVAL_MARGIN_S", GIVES_UP_S)
+    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", GIVES_UP_S)
     return SimulatedBeamline(SigeFilm("smooth", seed=1), frames_dir=tmp_path, exposure_s=0.2)
 
 
@@ -102,7 +103,7 @@ def test_a_motor_that_goes_wrong_is_named_with_its_value_and_a_remedy(
         RE(bps.mv(steady.stage.x, 60.0, steady.stage.y, 20.0))
     assert re.search(message, cause(error)), cause(error)
     steady.misbehave()
-    for _ in range(50):
+    for _ in range(1000):
         if steady.stage.connected:
             break
         RE(bps.sleep(0.05))
@@ -113,7 +114,7 @@ def test_a_motor_that_goes_wrong_is_named_with_its_value_and_a_remedy(
 @pytest.mark.parametrize(
     ("fault", "message"),
     [
-        ("hang@1", r"det must end 0.2 s of exposure within 0.5 s, got none ended; check"),
+        ("hang@1", r"det must end 0.2 s of exposure within 6.2 s, got none ended; check"),
         ("disconnect@1=0.2", r"det must answer while it exposes, got no connection to SIM:DET:"),
     ],
 )
@@ -125,7 +126,7 @@ def test_a_detector_that_goes_wrong_is_named_and_usable_again(
         RE(bp.count([steady.det], 3))
     assert isinstance(error.value.__cause__, DetectorError)
     assert re.search(message, cause(error)), cause(error)
-    for _ in range(50):
+    for _ in range(1000):
         if steady.det.connected:
             break
         RE(bps.sleep(0.05))
@@ -200,7 +201,7 @@ def test_a_motor_that_does_not_obey_its_stop_is_refused_the_next_move(
     monkeypatch.setattr("devices.motor.STOP_TIMEOUT_S", 0.1)
     x = steady.stage.x
     x.motor_done_move.sim_put(0)
-    for _ in range(100):
+    for _ in range(3000):
         if x._moving:
             break
         RE(bps.sleep(0.01))

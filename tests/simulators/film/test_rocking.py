@@ -196,8 +196,8 @@ def test_steps_of_a_point_have_noise_of_their_own_and_keep_it_when_repeated(
     def steps() -> list[bytes]:
         frames = []
         for angle in (-0.1, 0.0, 0.1):
-            eta.set(angle).wait(5.0)
-            det.trigger().wait(5.0)
+            eta.set(angle).wait(60.0)
+            det.trigger().wait(60.0)
             frames.append(det.frames().tobytes())
         return frames
 

@@ -19,8 +19,9 @@ from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.agents.scales import of_unlike_units
 from bl_steer.analysis import advice
 from bl_steer.analysis.advice.checks import N_START, checked_points, value_name, warnings_for
+from bl_steer.analysis.advice.one_unit import axes_told, y_per_x
 from bl_steer.analysis.advice.subset import most_learnt, spread_out
-from bl_steer.analysis.provenance import provenance_of
+from bl_steer.analysis.provenance import provenance_of, units_of_columns
 from bl_steer.protocols import (
     Agent,
     AnalysisResult,
@@ -33,6 +34,7 @@ from bl_steer.protocols import (
     Table,
 )
 from bl_steer.steering.decision import brightest
+from bl_steer.steering.remarks import is_spotless
 
 __all__ = ["AdviceParams", "SteeringAdvice"]
 
@@ -52,7 +54,7 @@ class AdviceParams(BaseModel):
         None,
         gt=0,
         allow_inf_nan=False,
-        description="Distance of the places to choose from, in the unit of x and y; a thirtieth "
+        description="Distance of the places to choose from, in the unit of x; a thirtieth "
         "of the longer side by default, or of each where one is more than ten times the other",
     )
     method: Literal["bayesian", "sobol", "random"] = Field(
@@ -71,6 +73,9 @@ class SteeringAdvice:
     expects there before the next is chosen (the "kriging believer"). Of more points than the method
     bayesian can learn from in some seconds, it learns from some that lie spread out.
 
+    Lengths in two units (x in mm beside y in um) are compared in that of x, and given in their own;
+    of units that cannot be compared (mm beside deg), distances are counted in steps.
+
     References
     ----------
     Ginsbourger, Le Riche & Carraro (2010), in Computational Intelligence in Expensive Optimization
@@ -78,7 +83,7 @@ class SteeringAdvice:
     """
 
     name: ClassVar[str] = "advise"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "5"
     Params: ClassVar[type[BaseModel]] = AdviceParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -95,8 +100,8 @@ class SteeringAdvice:
         arrays = {"x": x, "y": y, "value": value}
         if (run.noise_ratios != 1.0).any():
             arrays["noise_ratio"] = run.noise_ratios
-        unit = runs.unit_of_axes(run)
-        return Inputs(arrays, {"unit": unit}, {"run": run.uid})
+        units = {"unit": runs.unit_of_axes(run), "value_unit": runs.unit_of_frames(run)}
+        return Inputs(arrays, units, {"run": run.uid})
 
     def run(
         self, inputs: Inputs, params: AdviceParams, progress: Progress | None = None
@@ -111,7 +116,8 @@ class SteeringAdvice:
         Returns
         -------
         result : tables ``suggestions`` (a row each: x, y, expected value and its sd as if the
-            points of the rows before were measured, reason; NaN where the method expects nothing)
+            points of the rows before were measured, reason; NaN where the method expects
+            nothing, and for the sd where all values are one, which tells none)
             and ``best`` (the highest or lowest measured point);
             with the method bayesian arrays ``expected`` and ``sd``, (n_y, n_x), of the measured
             points alone, on the axes ``grid_x`` and ``grid_y``. The reason "explore" says that no
@@ -122,36 +128,66 @@ class SteeringAdvice:
         Raises
         ------
         ValueError
-            When there are too few points, or no area between them.
+            When there are too few points, or no area between them, or a pitch for axes whose units
+            cannot be compared.
         """
         began = perf_counter()
-        points = checked_points(inputs)
+        told = checked_points(inputs)
+        unit, of_value = (str(inputs.metadata.get(key, "")) for key in ("unit", "value_unit"))
+        y_factor = y_per_x(unit)
+        points = {**told, "y": told["y"] * (y_factor or 1.0)}
         sign = 1.0 if params.goal == "highest" else -1.0
-        space = _space(points, params)
+        space = _space(points, params, unit)
         learnt = _learnt(points, space, params, sign)
         agent = _trained(points, learnt, space, params, sign)
         # Before it suggests: afterwards it believes in values that nobody measured.
         arrays = _expected(agent, space, sign) if isinstance(agent, PredictsMap) else {}
         suggestions = _suggest(agent, params, sign, progress)
-        unit = str(inputs.metadata.get("unit", ""))
+        if is_spotless(points["value"][learnt]):
+            # Values that are all one have no scale from which a deviation could be told.
+            suggestions = {**suggestions, "sd": np.full_like(suggestions["sd"], np.nan)}
+            arrays |= {"sd": np.full_like(arrays["sd"], np.nan)} if "sd" in arrays else {}
+        if y_factor not in (None, 1.0):
+            suggestions = {**suggestions, "y": suggestions["y"] / y_factor}
+            arrays |= {"grid_y": arrays["grid_y"] / y_factor} if "grid_y" in arrays else {}
+        units = units_of_columns(unit, expected=of_value, sd=of_value, value=of_value)
         return AnalysisResult(
-            tables={"suggestions": suggestions, "best": _best(points, sign)},
+            tables={"suggestions": suggestions, "best": _best(told, sign)},
             arrays=arrays,
-            provenance=provenance_of(self, params, inputs, began, unit=unit, pitch=space.pitch),
+            provenance=provenance_of(
+                self, params, inputs, began, unit=unit, units=units, pitch=space.pitch
+            ),
             figures={
                 "advice": lambda: advice.draw_advice(
-                    points, suggestions, arrays, unit=unit, value=value_name(inputs)
+                    told,
+                    suggestions,
+                    arrays,
+                    unit=unit,
+                    value=value_name(inputs),
+                    y_factor=y_factor or 1.0,
                 )
             },
             warnings=[
                 *inputs.notes,
-                *warnings_for(points, inputs, learnt, suggestions, params.n_points, space),
+                *warnings_for(told, inputs, learnt, suggestions, params.n_points, space),
             ],
         )
 
 
-def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
-    """Return the grid over the box of the measured points, in its middle."""
+def _space(points: Mapping[str, Array], params: AdviceParams, unit: str) -> Space:
+    """Return the grid over the box of the measured points, in its middle.
+
+    Parameters
+    ----------
+    points : ``y`` in the unit of ``x``, where it can be
+    """
+    apart = y_per_x(unit) is None
+    if apart and params.pitch is not None:
+        x, y = axes_told(unit)
+        raise ValueError(
+            f"a pitch must be for axes of one unit, got {params.pitch:g} for x in {x} and y in "
+            f"{y}; leave it out, and each side is taken in {CELLS} steps"
+        )
     low = np.array([points["x"].min(), points["y"].min()])
     high = np.array([points["x"].max(), points["y"].max()])
     if (high == low).any():
@@ -161,7 +197,7 @@ def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
         )
     side = high - low
     pitch = np.full(2, params.pitch or float(side.max()) / CELLS)
-    if params.pitch is None and of_unlike_units(side):
+    if params.pitch is None and (apart or of_unlike_units(side)):
         pitch = side / CELLS
     counts = np.floor(side / pitch * (1 + 1e-9)).astype(int) + 1
     if counts.prod() > MAX_CELLS or counts.prod() < 2:

@@ -36,6 +36,7 @@ def draw_advice(
     *,
     unit: str = "",
     value: str = "value",
+    y_factor: float = 1.0,
 ) -> Figure:
     """Draw the expected map and how uncertain it is, with measured points and numbered suggestions.
 
@@ -47,23 +48,28 @@ def draw_advice(
     suggestions, arrays : of `bl_steer.analysis.advice.SteeringAdvice`
     unit : of the axes
     value : what the values are called, with their unit where it is known
+    y_factor : brings y to the unit of x
     """
     with_map = "expected" in arrays
-    left, right, bottom, top = _box(points, arrays)
-    shape = float(np.clip((top - bottom) / (right - left), 1 / LONGEST, LONGEST))
+    steps = _steps(arrays, y_factor)
+    left, right, bottom, top = _box(points, arrays, steps)
+    shape = y_factor * (top - bottom) / (right - left)
+    shape = float(np.clip(shape, 1 / LONGEST, LONGEST))
     width, height = (LONGER_IN * side / max(shape, 1.0) for side in (1.0, shape))
-    n = 2 if with_map else 1
+    with_sd = with_map and bool(np.isfinite(arrays["sd"]).any())
+    n = 1 + with_sd
     size = (n * (width + AROUND_IN[0]), height + AROUND_IN[1])
     layout = ConstrainedLayoutEngine(h_pad=PAD_IN, w_pad=PAD_IN)
     figure = Figure(figsize=size, layout=layout)
     panels = figure.subplots(1, n, squeeze=False, sharey=True, subplot_kw={"box_aspect": shape})[0]
     if with_map:
-        _map(panels[0], arrays, "expected", COLOURS, value)
-        _map(panels[1], arrays, "sd", "cividis", f"± 1 sd, {value}")
+        _map(panels[0], arrays, "expected", COLOURS, value, steps)
         panels[0].set_title("Expected value")
-        panels[1].set_title("Its uncertainty")
     else:
         panels[0].set_title("Measured so far")
+    if with_sd:
+        _map(panels[1], arrays, "sd", "cividis", f"± 1 sd, {value}", steps)
+        panels[1].set_title("Its uncertainty")
     x_unit, y_unit = units_of_labels(unit, 2)
     for ax in panels:
         _measured(ax, points, None if with_map else value)
@@ -80,14 +86,14 @@ def draw_advice(
 
 
 def _box(
-    points: Mapping[str, Array], arrays: Mapping[str, Array]
+    points: Mapping[str, Array], arrays: Mapping[str, Array], steps: Mapping[str, float]
 ) -> tuple[float, float, float, float]:
     """Return the edges of the map, or of what was measured with a little room around it."""
     edges: list[float] = []
     for key in ("x", "y"):
         if f"grid_{key}" in arrays:
             axis = arrays[f"grid_{key}"]
-            half = 0.5 * _step(axis, arrays)
+            half = 0.5 * steps[key]
         else:
             axis = points[key]
             half = 0.04 * float(axis.max() - axis.min())
@@ -95,17 +101,28 @@ def _box(
     return edges[0], edges[1], edges[2], edges[3]
 
 
-def _step(axis: Array, arrays: Mapping[str, Array]) -> float:
-    """Return the pitch of an axis; an axis of a single value has that of the other."""
-    other = axis if len(axis) > 1 else max((arrays["grid_x"], arrays["grid_y"]), key=len)
-    return float(other[1] - other[0])
+def _steps(arrays: Mapping[str, Array], y_factor: float) -> dict[str, float]:
+    """Return the pitch of each axis; an axis of a single value has that of the other."""
+    axes = {key: arrays[f"grid_{key}"] for key in ("x", "y") if f"grid_{key}" in arrays}
+    pitches = {key: float(axis[1] - axis[0]) for key, axis in axes.items() if len(axis) > 1}
+    if len(pitches) == 1:
+        has_x = "x" in pitches
+        pitches |= {"y": pitches["x"] / y_factor} if has_x else {"x": pitches["y"] * y_factor}
+    return pitches
 
 
-def _map(ax: Axes, arrays: Mapping[str, Array], name: str, colours: str, label: str) -> None:
-    x, y = arrays["grid_x"], arrays["grid_y"]
+def _map(
+    ax: Axes,
+    arrays: Mapping[str, Array],
+    name: str,
+    colours: str,
+    label: str,
+    steps: Mapping[str, float],
+) -> None:
     edges = [
-        np.append(axis, axis[-1] + _step(axis, arrays)) - 0.5 * _step(axis, arrays)
-        for axis in (x, y)
+        np.append(axis, axis[-1] + steps[key]) - 0.5 * steps[key]
+        for key in ("x", "y")
+        for axis in [arrays[f"grid_{key}"]]
     ]
     drawn = ax.pcolormesh(*edges, arrays[name], cmap=colours)
     _bar(ax, drawn, label)

@@ -20,7 +20,7 @@ from bl_steer.analysis.components.readings import (
     variance_of_run,
     what_is_no_count,
 )
-from bl_steer.analysis.provenance import provenance_of
+from bl_steer.analysis.provenance import provenance_of, units_of_columns
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
 __all__ = ["MapComponents"]
@@ -75,9 +75,9 @@ class MapComponents:
         arrays |= {name: values[usable] for name, values in known.items()}
         if len(run.qx) and len(run.qz):
             arrays |= {"qx": run.qx, "qz": run.qz}
-        unit = runs.unit_of_axes(run)
+        units = {"unit": runs.unit_of_axes(run), "value_unit": runs.unit_of_frames(run)}
         shape = list(run.axes.shape)
-        return Inputs(arrays, {"unit": unit, "frame_shape": shape}, {"run": run.uid})
+        return Inputs(arrays, {**units, "frame_shape": shape}, {"run": run.uid})
 
     def run(
         self, inputs: Inputs, params: ComponentParams, progress: Progress | None = None
@@ -87,11 +87,11 @@ class MapComponents:
         Returns
         -------
         result : tables ``components`` (a row each: share and its interval, peak, likeness to the
-            reference), ``points`` (x, y, coefficients ``c0`` … in counts of the component's
+            reference), ``points`` (x, y, coefficients ``c0`` …, the value of the component's
             brightest pixel, and the unexplained share of the pattern) and, with `max_components`,
             ``ranks`` (`bl_steer.analysis.components.ranks.rank_table`); arrays ``components``
             (K, H, W), highest value 1, and ``residual`` (H, W), the mean of pattern minus fit,
-            counts
+            in the unit of the patterns
 
         Raises
         ------
@@ -100,7 +100,7 @@ class MapComponents:
         """
         began = perf_counter()
         report = progress or (lambda done, total: None)
-        unit = str(inputs.metadata.get("unit", ""))
+        unit, of_value = (str(inputs.metadata.get(key, "")) for key in ("unit", "value_unit"))
         arrays = components.checked_arrays(inputs)
         axes = components.checked_axes(inputs, arrays)
         report(0, STEPS)
@@ -111,6 +111,12 @@ class MapComponents:
         points = components.point_table(fit, arrays)
         ranks = components.compare_ranks(fit, params) if params.max_components else None
         report(STEPS, STEPS)
+        of_axis = "" if axes.unit in ("channel", "no unit") else axes.unit
+        units = units_of_columns(
+            unit,
+            **{f"c{k}": of_value for k in range(len(fit.components))},
+            **dict.fromkeys(("peak", "peak_qx", "peak_qz"), of_axis),
+        )
         maps = fit.components.reshape(-1, *axes.shape)
         residual = (fit.patterns - fit.fitted).mean(axis=0).reshape(axes.shape)
         tables, figures = {"components": table, "points": points}, {}
@@ -134,12 +140,13 @@ class MapComponents:
                 inputs,
                 began,
                 unit=unit,
+                units=units,
                 q_unit=axes.unit,
                 qx=axes.qx.tolist(),
                 qz=axes.qz.tolist(),
             ),
             figures={
-                "maps": lambda: components.draw_maps(table, points, unit=unit),
+                "maps": lambda: components.draw_maps(table, points, unit=unit, value_unit=of_value),
                 "patterns": lambda: components.draw_patterns(table, maps, axes),
                 **figures,
             },

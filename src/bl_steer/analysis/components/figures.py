@@ -22,19 +22,20 @@ PANEL = (3.9, 3.4)
 """Width and height of a panel, inches."""
 
 
-def draw_maps(table: Table, points: Table, *, unit: str = "") -> Figure:
-    """Draw the map of each component's coefficient, counts in its brightest pixel.
+def draw_maps(table: Table, points: Table, *, unit: str = "", value_unit: str = "") -> Figure:
+    """Draw the map of each component's coefficient, the value in its brightest pixel.
 
     Parameters
     ----------
     table, points : of `bl_steer.analysis.components.MapComponents`
-    unit : of the map's axes, empty where it is unknown
+    unit, value_unit : of the map's axes and of the patterns, empty where they are unknown
     """
     figure, panels = _panels(len(table["share"]))
     space, order = _space(points)
+    label = f"intensity ({value_unit})" if value_unit else "intensity"
     for k, ax in enumerate(panels):
         values = np.asarray(points[f"c{k}"])[order]
-        plot_map(space, values, ax=ax, unit=unit, title=_title(table, k), label="counts")
+        plot_map(space, values, ax=ax, unit=unit, title=_title(table, k), label=label)
     return figure
 
 

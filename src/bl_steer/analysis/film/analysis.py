@@ -15,7 +15,7 @@ from bl_steer.analysis import film
 from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import inputs_of_runs
 from bl_steer.analysis.film.written import reflections_from_text, written_assumptions
-from bl_steer.analysis.provenance import provenance_of
+from bl_steer.analysis.provenance import provenance_of, units_of_columns
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 from bl_steer.single_thread import single_thread
 
@@ -101,6 +101,7 @@ class FilmMap:
                 inputs,
                 began,
                 unit=unit,
+                units=units_of_columns(unit),
                 assumed=written_assumptions(told.assumed),
                 rotation_deg=[fit.rotation_deg for fit in fits],
                 stretch=[fit.stretch for fit in fits],

@@ -12,8 +12,10 @@ from pydantic import BaseModel, Field
 from bl_steer.analysis import reconstruction, segmentation, slices
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warnings
+from bl_steer.analysis.segmentation.checks import negative_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
 from bl_steer.analysis.superresolution.effort import MOST, n_doublings
+from bl_steer.files.pixel_size import IN_MICROMETRES, small_edges
 from bl_steer.files.volumes import planes_of
 from bl_steer.processing.executors.part_processes import usable_processes
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
@@ -69,7 +71,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "7"
+    version: ClassVar[str] = "28"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -102,6 +104,7 @@ class Reconstruct:
         began = perf_counter()
         given, inputs = inputs, slices.prepare(inputs, params)
         pixel_nm = float(inputs.metadata["pixel_size_nm"])
+        _check_pitch(float(inputs.metadata["pitch_nm"]), pixel_nm)
         model = segmentation.find_model(params.model)
         names = model.phases.names
         stages = Stages(STAGES["reconstruct"], _expected_s(inputs, params), progress)
@@ -111,6 +114,8 @@ class Reconstruct:
             stages.of("align"),
         )
         images, window = aligned.arrays["slices"], aligned.provenance["window"]
+        slice_names, middle = aligned.provenance["slice_names"], len(images) // 2
+        negative = segmentation.seems_negative(model, images[middle], pixel_nm)
         depths = _depths(aligned.tables["slices"], params)
         params = params.model_copy(update={"factor": depths.factor})
         labels = reconstruction.segment_slices(
@@ -149,6 +154,7 @@ class Reconstruct:
             depths,
             pixel_nm,
             names,
+            slice_names=slice_names,
             check=params.check,
             progress=stages.of("leave_out"),
         )
@@ -200,6 +206,7 @@ class Reconstruct:
                     *inputs.notes,
                     *aligned.warnings,
                     *training_warnings(model, inputs, window),
+                    *negative_warnings({f"slice {slice_names[middle]}": negative}),
                     *gap_warnings(depths),
                     *trust.warnings,
                     *compared.warnings,
@@ -228,6 +235,16 @@ def _expected_s(inputs: Inputs, params: ReconstructParams) -> dict[str, float]:
         "leave_out": step * 2 * (left_out > 0) + voxels * left_out,
         "measure": 0.5 * n * planes * pixels,
     }
+
+
+def _check_pitch(pitch_nm: float, pixel_nm: float) -> None:
+    """Refuse slices no further apart than their pixels, before anything is computed."""
+    if pitch_nm <= pixel_nm:
+        unit = f"{IN_MICROMETRES} Else " if any(small_edges("pixels", pitch_nm)) else ""
+        raise ValueError(
+            f"pitch_nm must be more than a pixel's {pixel_nm:g} nm, for planes to be inserted "
+            f"between the slices, got {pitch_nm:g} nm; {unit}give the distance of two slices in nm"
+        )
 
 
 def _depths(table: Table, params: ReconstructParams) -> reconstruction.EvenDepths:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from bl_steer.analysis.grey_levels import on_pedestal
 from bl_steer.analysis.reconstruction.checks import thin_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.reconstruction.measures import (
@@ -32,7 +33,7 @@ from bl_steer.stages import Stages
 
 __all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels", "tables_with_truth"]
 
-ROWS = 32
+ROWS = 16
 """Worked on at a time: grey levels need four bytes a voxel."""
 SMOOTH_PX = 1.0
 """Of a Gaussian in the plane before grey levels are compared with a threshold, against noise."""
@@ -91,6 +92,7 @@ class Reconstruction:
         for plane, nearest in enumerate(self.depths.nearest_slice()):
             volume[plane] = self.labels[nearest]
             let_go(volume)
+        let_go(self.labels)
         return volume
 
 
@@ -209,8 +211,10 @@ def lanczos_labels(
     volume : (N, H, W); thresholds lie halfway between the levels of two phases
     """
     chosen = depths.nearest_inserted()
-    present = np.unique(labels)
-    levels = np.array([slices[labels == phase].mean() for phase in present])
+    present, levels = _levels(slices, labels)
+    offset = float(levels.mean())
+    offset = offset if on_pedestal(offset, float(np.ptp(levels))) else 0.0
+    levels = levels - offset
     order = np.argsort(levels)
     thresholds = 0.5 * (levels[order][1:] + levels[order][:-1])
     height = slices.shape[1]
@@ -220,7 +224,10 @@ def lanczos_labels(
         few = wanted[top : top + ROWS]
         first, last = max(0, few.start - REACH_PX), min(height, few.stop + REACH_PX)
         smooth = np.stack(
-            [gaussian_filter(plane[first:last].astype(np.float32), SMOOTH_PX) for plane in slices]
+            [
+                gaussian_filter((plane[first:last] - offset).astype(np.float32), SMOOTH_PX)
+                for plane in slices
+            ]
         )[:, few.start - first : few.stop - first]
         grey = lanczos(smooth, depths.factor)[chosen]
         above = np.zeros(grey.shape, np.uint8)
@@ -228,7 +235,20 @@ def lanczos_labels(
             above += grey >= threshold
         volume[:, top : top + ROWS] = present[order][above]
         let_go(volume)
+        let_go(slices)
     return volume
+
+
+def _levels(slices: Labels, labels: Labels) -> tuple[Labels, Array]:
+    """Return the phases that are present and the mean grey level of each, read plane by plane."""
+    sums, counts = np.zeros(256), np.zeros(256)
+    for plane, phases in zip(slices, labels, strict=True):
+        sums += np.bincount(phases.ravel(), plane.ravel(), 256)
+        counts += np.bincount(phases.ravel(), minlength=256)
+        let_go(slices)
+        let_go(labels)
+    present = np.flatnonzero(counts)
+    return present.astype(np.uint8), sums[present] / counts[present]
 
 
 def thin_features(reconstruction: Reconstruction) -> Table:

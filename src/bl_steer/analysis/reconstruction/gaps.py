@@ -86,8 +86,10 @@ def fill_gaps(
     while len(gaps := depths.gaps):
         before = int(gaps[0])
         shown = _context(depths.slice_z_nm, before)
-        resolved = super_resolve(network, np.stack([maps[place] for place in shown]))
-        middle = 2 * shown.index(before) + 1
+        at = shown.index(before)
+        # Phases vary with depth: all slices that are shown have others than the two at the gap.
+        resolved = super_resolve(network, np.stack([maps[place] for place in shown]), fit_behind=at)
+        middle = network.factor * at + network.factor // 2
         z_nm = float(depths.slice_z_nm[before : before + 2].mean())
         found[z_nm] = resolved.uncertainty[middle]
         maps.insert(before + 1, without_specks(resolved.volume[middle], speck_px))

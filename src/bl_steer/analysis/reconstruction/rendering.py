@@ -1,4 +1,8 @@
-"""A label volume as a picture in three dimensions, drawn by PyVista without a screen."""
+"""A label volume as a picture in three dimensions, drawn by PyVista without a screen.
+
+VTK and OpenGL take half a GiB for a large volume, and keep it: that is drawn in a process of its
+own, which ends.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from ctypes.util import find_library
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,11 +18,14 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.large_arrays import let_go
+from bl_steer.processing.executors.part_processes import each_result
 
 __all__ = ["LARGEST_VX", "can_render", "render"]
 
 LARGEST_VX = 160
 """Voxels along an edge that are drawn: more would not be seen."""
+SMALL_VX = 2**20
+"""Voxels that are drawn in this process: of so few, surfaces take little memory."""
 VIEW = (-1.35, -0.8, -1.05)
 """From where the volume is seen, as x, y, z: the first face in front, the first row on top."""
 
@@ -51,19 +59,41 @@ def render(
             "a volume must be drawn with OpenGL, got a machine without; install libegl1 and "
             "libgl1-mesa-dri ('make system' does)"
         )
+    step = max(1, -(-max(labels.shape) // LARGEST_VX))
+    thin = _thinned(labels, step)
+    edges_um = tuple(1e-3 * step * edge for edge in voxel_nm)
+    colours = tuple(phases[label].show for label in range(len(phases) - 1))
+    draw = partial(_drawn, edges_um=edges_um, colours=colours, size_px=size_px)
+    ((_, picture),) = each_result(draw, [thin], apart=thin.size > SMALL_VX)
+    return _without_margins(picture)
+
+
+def _thinned(labels: NDArray[np.uint8], step: int) -> NDArray[np.uint8]:
+    """Return every so manyth voxel along each axis, read plane by plane."""
+    planes = range(0, len(labels), step)
+    shape = (len(planes), *(len(range(0, n, step)) for n in labels.shape[1:]))
+    thin = np.empty(shape, np.uint8)
+    for number, plane in enumerate(planes):
+        thin[number] = labels[plane, ::step, ::step]
+        let_go(labels)
+    return thin
+
+
+def _drawn(
+    thin: NDArray[np.uint8],
+    edges_um: tuple[float, ...],
+    colours: tuple[tuple[int, int, int], ...],
+    size_px: tuple[int, int],
+) -> NDArray[np.uint8]:
+    """Return a picture (H, W, 3) of those phases that have a colour."""
     with _quiet_graphics():
         import pyvista  # not before: it loads OpenGL, and fails on a machine without
 
         plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(size_px))
         plotter.set_background("white")
-        step = max(1, -(-max(labels.shape) // LARGEST_VX))
-        thin = np.ascontiguousarray(labels[::step, ::step, ::step])
-        let_go(labels)
-        edges = tuple(1e-3 * step * edge for edge in voxel_nm)
-        for label in range(len(phases) - 1):
-            surface = _surface(thin == label, edges)
+        for label, (red, green, blue) in enumerate(colours):
+            surface = _surface(thin == label, edges_um)
             if surface is not None:
-                red, green, blue = phases[label].show
                 plotter.add_mesh(
                     surface,
                     color=(red / 255, green / 255, blue / 255),
@@ -72,13 +102,13 @@ def render(
                     diffuse=0.66,
                     specular=0.08,
                 )
-        box = pyvista.Box(_bounds(thin.shape, edges))
+        box = pyvista.Box(_bounds(thin.shape, edges_um))
         plotter.add_mesh(box, style="wireframe", color="#7a8791", line_width=1.5)
         plotter.camera_position = [VIEW, (0.0, 0.0, 0.0), (0.0, -1.0, 0.0)]
         plotter.reset_camera()
-        picture = np.asarray(plotter.screenshot(return_img=True))[..., :3]
+        picture = np.ascontiguousarray(plotter.screenshot(return_img=True)[..., :3])
         plotter.close()
-    return _without_margins(picture)
+    return picture
 
 
 def _without_margins(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

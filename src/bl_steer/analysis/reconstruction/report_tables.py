@@ -53,7 +53,7 @@ def aligned(values: Iterable[float]) -> list[str]:
     if sizes:
         least, most = (int(np.floor(np.log10(size))) for size in (min(sizes), max(sizes)))
         decimals = max(0, min(2 - least, DIGITS - 1 - max(most, 0)))
-    return [f"{value:,.{decimals}f}" if np.isfinite(value) else NONE for value in numbers]
+    return [f"{value:z,.{decimals}f}" if np.isfinite(value) else NONE for value in numbers]
 
 
 def compared(table: Table) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def _texts(key: str, column: Any, methods: Any) -> list[str]:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:+.1f} %".replace("-", "−")
+    return f"{100 * share:+z.1f} %".replace("-", "−")
 
 
 def _head(key: str) -> str:

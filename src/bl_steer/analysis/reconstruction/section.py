@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.comparison import lanczos_labels
 from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.files.large_arrays import let_go
 from bl_steer.protocols import AnalysisResult
 
 __all__ = ["Panel", "panels_of"]
@@ -43,22 +44,31 @@ def panels_of(result: AnalysisResult, truth: NDArray[np.uint8] | None = None) ->
     planes, columns = _centred(len(volume), n), _centred(slices.shape[2], m)
     by_threshold = lanczos_labels(slices, labels, depths, rows=slice(middle, middle + 1))
     last = (
-        ("uncertainty", "uncertainty", result.arrays["uncertainty"][:, middle].astype(np.float32))
+        ("uncertainty", "uncertainty", _row(result.arrays["uncertainty"], middle).astype("f4"))
         if truth is None
-        else ("truth", "labels", truth[:, middle])
+        else ("truth", "labels", _row(truth, middle))
     )
     nearest = depths.nearest_slice()
     sections: list[tuple[str, Any, NDArray[Any]]] = [
-        ("slices as recorded", "grey", slices[nearest, middle]),
-        ("conventional", "labels", labels[nearest, middle]),
+        ("slices as recorded", "grey", _row(slices, middle)[nearest]),
+        ("conventional", "labels", _row(labels, middle)[nearest]),
         ("Lanczos and threshold", "labels", by_threshold[:, 0]),
-        ("super-resolved", "labels", volume[:, middle]),
+        ("super-resolved", "labels", _row(volume, middle)),
         last,
     ]
     cut = [(title, kind, values[planes, columns]) for title, kind, values in sections]
     height, width = cut[0][2].shape
     extent = (1e-3 * width * pixel, 1e-3 * height * step)
     return [Panel(title, kind, values, extent) for title, kind, values in cut]
+
+
+def _row(stack: NDArray[Any], row: int) -> NDArray[Any]:
+    """Return a row of each plane (Z, X), a plane of a mapped stack in memory at a time."""
+    values = np.empty((len(stack), stack.shape[2]), stack.dtype)
+    for number, plane in enumerate(stack):
+        values[number] = plane[row]
+        let_go(stack)
+    return values
 
 
 def _centred(n: int, length: int) -> slice:

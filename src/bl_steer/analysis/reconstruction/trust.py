@@ -55,6 +55,7 @@ def judge(
     pixel_nm: float,
     names: Sequence[str],
     *,
+    slice_names: Sequence[str] = (),
     check: bool = True,
     progress: Progress | None = None,
 ) -> Trust:
@@ -63,6 +64,7 @@ def judge(
     Parameters
     ----------
     names : of the phases
+    slice_names : as of `bl_steer.slicing.bad_slices.called`
     """
     n_phases = network.n_values
     voxel = (depths.pitch_nm, pixel_nm, pixel_nm)
@@ -86,8 +88,8 @@ def judge(
         tables,
         shells.resolution_nm,
         (
-            *motion_warnings(labels, depths.pitch_nm / pixel_nm),
-            *lost_phase_warnings(labels, names),
+            *motion_warnings(labels, depths.pitch_nm / pixel_nm, slice_names, aligned=True),
+            *lost_phase_warnings(labels, names, slice_names),
             *isotropy.warnings,
             *too_few,
         ),
@@ -117,7 +119,7 @@ def shell_correlation(
     by_phase = [
         fourier_correlation(a, b, voxel_nm)
         for a, b in zip(xz, yz, strict=True)
-        if a.std() > 0 and b.std() > 0
+        if np.ptp(a) > 0 and np.ptp(b) > 0
     ]
     correlation = np.mean([phase.correlation for phase in by_phase], axis=0)
     frequency = by_phase[0].frequency

@@ -1,8 +1,10 @@
-from .acquisition import Acquisition as Acquisition
-from .acquisition import compared_images as compared_images
 from .analysis import SegmentMicrographs as SegmentMicrographs
 from .analysis import SegmentParams as SegmentParams
-from .appearance import ASPECTS as ASPECTS
+from .conditions.acquisition import Acquisition as Acquisition
+from .conditions.acquisition import compared_images as compared_images
+from .conditions.appearance import ASPECTS as ASPECTS
+from .conditions.polarity import Polarity as Polarity
+from .conditions.polarity import seems_negative as seems_negative
 from .figures import colours as colours
 from .figures import draw_segmentation as draw_segmentation
 from .figures import plot_labels as plot_labels

@@ -5,37 +5,28 @@ It loads no torch before it runs: a browser's form needs its parameters alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.analysis.provenance import provenance_of
-from bl_steer.analysis.segmentation.checks import (
-    bar_warnings,
-    count_compared,
-    doubled_warnings,
-    doubt_warnings,
-    doubtful,
-    size_warnings,
-    texture_warnings,
-    textureless,
-    too_small,
-    warnings_for,
-)
+from bl_steer.analysis.segmentation.checks import count_compared
 from bl_steer.analysis.segmentation.fields import FieldOfView, field_name, fields_of
 from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
+from bl_steer.analysis.segmentation.verdict import look_at, verdict_on
+from bl_steer.files.many import read_each, unsound
 from bl_steer.files.pixel_size import contradictions
-from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
-__all__ = ["SegmentMicrographs", "SegmentParams", "provenance_for", "tables_for"]
+__all__ = ["SegmentMicrographs", "SegmentParams", "provenance_for"]
 
 
 class SegmentParams(BaseModel):
@@ -80,7 +71,7 @@ class SegmentMicrographs:
     """
 
     name: ClassVar[str] = "segment"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "16"
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -114,20 +105,22 @@ class SegmentMicrographs:
         Raises
         ------
         ValueError
-            When there is no micrograph, or one cannot be segmented.
+            When there is no micrograph that can be segmented; others are left out, and named.
         """
         began = perf_counter()
         model = find_model(params.model)
         passes = Passes(params.tile_px, params.views, params.precision)
         bars: list[str] = []
-        fields = list(fields_of(inputs, params, bars))
-        if not fields:
+        every = list(fields_of(inputs, params, bars))
+        if not every:
             raise ValueError("there must be a micrograph to segment, got none; give some")
-        steps = [_steps(model, field, passes) for field in fields]
-        flat = textureless((field.name, field.image) for field in fields)
-        small = too_small((field.name, field.image) for field in fields if field.name not in flat)
-        textured = [field.image for field in fields if field.name not in flat]
-        total = sum(steps) + count_compared(model, len(textured))
+        counted, problems = read_each(lambda field: _steps(model, field, passes), every)
+        fields = [field for field, n in zip(every, counted, strict=True) if n is not None]
+        steps = [n for n in counted if n is not None]
+        if not fields:
+            raise unsound(problems)
+        n_textured = sum(not few_levels([field.image]) for field in fields)
+        total = sum(steps) + count_compared(model, n_textured)
         results: dict[str, segmentation.Segmentation] = {}
         for number, field in enumerate(fields):
             results[field.name] = segmentation.segment(
@@ -138,38 +131,34 @@ class SegmentMicrographs:
                 passes=passes,
                 progress=_after(sum(steps[:number]), total, progress),
             )
-        labels = {name: result.labels for name, result in results.items()}
-        uncertainty = {
-            field.name: (results[field.name].mean_uncertainty, field.image.size**0.5)
-            for field in fields
-            if field.name not in flat
-        }
-        doubts = doubtful(model, uncertainty)
-        titles = {field.name: field.title for field in fields}
-        worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
-        metadata = _shared(fields, params.pixel_size_nm)
+        images = {field.name: field.image for field in fields}
+        verdict = verdict_on(
+            model,
+            look_at(model, fields),
+            {name: result.labels for name, result in results.items()},
+            lambda name: results[name].mean_uncertainty,
+            image_of=images.__getitem__,
+            metadata=_shared(fields, params.pixel_size_nm),
+            progress=_after(sum(steps), total, progress),
+        )
+        arrays = _arrays(results, params.keep_probability)
         return AnalysisResult(
-            tables=tables_for(model, labels, {*flat, *small, *doubts}),
-            arrays=_arrays(results, params.keep_probability),
-            provenance=provenance_for(model, params, inputs, began),
+            tables=verdict.tables,
+            arrays=arrays,
+            provenance={
+                **provenance_for(model, params, inputs, began),
+                "voxels_nm": _voxels(fields, arrays),
+            },
             figures={
                 field.name: partial(_draw, field, results[field.name], model.phases)
                 for field in fields
             },
             warnings=(
                 *inputs.notes,
+                *(f"left out: {problem}" for problem in problems),
                 *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
                 *dict.fromkeys(bars),
-                *bar_warnings((f.title, f.image) for f in fields if f.name not in flat),
-                *doubled_warnings((f.title, f.image) for f in fields if f.name not in flat),
-                *size_warnings({titles[name]: shape for name, shape in small.items()}),
-                *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
-                *doubt_warnings(
-                    model,
-                    {titles[name]: value for name, value in doubts.items()},
-                    next(((f.title, f.image) for f in fields if f.name == worst), None),
-                ),
-                *warnings_for(model, textured, metadata, _after(sum(steps), total, progress)),
+                *verdict.warnings,
             ),
         )
 
@@ -203,36 +192,6 @@ def _after(before: int, total: int, progress: Progress | None) -> Progress | Non
     return lambda done, _: progress(before + done, total)
 
 
-def tables_for(
-    model: segmentation.SegmentationModel,
-    labels: Mapping[str, NDArray[np.uint8]],
-    flat: Collection[str] = (),
-) -> dict[str, Table]:
-    """Return the tables of segmented fields.
-
-    Parameters
-    ----------
-    labels : label map (H, W) of each field; they may be read one after another
-    flat : the fields that have no interval: without texture, or of which the model is in doubt
-    """
-    sd = model.card.get("fraction_error_sd")
-    shares = segmentation.phase_fractions(
-        labels.values(),
-        len(model.phases),
-        model_sd=None if sd is None else np.asarray(sd),
-        no_measurement=[number for number, name in enumerate(labels) if name in flat],
-    )
-    return {
-        "fractions": _by_field(list(labels), model.phases.names, shares),
-        "sample": {
-            "phase": np.array(model.phases.names),
-            "fraction": shares.mean,
-            "fraction_low": shares.mean_low,
-            "fraction_high": shares.mean_high,
-        },
-    }
-
-
 def provenance_for(
     model: segmentation.SegmentationModel, params: SegmentParams, inputs: Inputs, began: float
 ) -> dict[str, Any]:
@@ -249,16 +208,6 @@ def provenance_for(
     )
 
 
-def _by_field(fields: list[str], phases: tuple[str, ...], shares: segmentation.Fractions) -> Table:
-    return {
-        "field": np.repeat(np.array(fields), len(phases)),
-        "phase": np.tile(np.array(phases), len(fields)),
-        "fraction": shares.fraction.ravel(),
-        "fraction_low": shares.low.ravel(),
-        "fraction_high": shares.high.ravel(),
-    }
-
-
 def _arrays(
     results: Mapping[str, segmentation.Segmentation], keep_probability: bool
 ) -> dict[str, NDArray[Any]]:
@@ -269,6 +218,15 @@ def _arrays(
         if keep_probability and result.probability is not None:
             arrays[f"{name}_probability"] = result.probability
     return arrays
+
+
+def _voxels(
+    fields: Sequence[FieldOfView], arrays: Mapping[str, NDArray[Any]]
+) -> dict[str, list[float | None]]:
+    """Return the edges z, y, x of each array of the fields whose pixel size is known, nm."""
+    sizes = {field.name: field.size_nm for field in fields}
+    of_arrays = {name: sizes[name.rpartition("_")[0]] for name in arrays}
+    return {name: [None, size, size] for name, size in of_arrays.items() if size}
 
 
 def _draw(

@@ -5,57 +5,43 @@ What the readers of files noticed comes with the inputs (`bl_steer.protocols.Inp
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
-from bl_steer.analysis.data_bars import BEGINS_HIGHER, bar_below
-from bl_steer.analysis.grey_levels import few_levels
+from bl_steer.analysis.data_bars import BEGINS_HIGHER
+from bl_steer.analysis.shared_pixels import SharedPixels, chained
 from bl_steer.protocols import Progress
 
 __all__ = [
     "bar_warnings",
+    "copy_warnings",
     "count_compared",
-    "doubled_warnings",
     "doubt_warnings",
     "doubtful",
+    "negative_warnings",
+    "place_warnings",
     "size_warnings",
     "texture_warnings",
-    "textureless",
     "too_small",
     "warnings_for",
     "weak_phase_warnings",
+    "weight_warnings",
 ]
 
-NEGATIVE = 0.7
-"""Mean uncertainty of an image's negative beside its own, from which it is told to look inverted:
-of 8 unseen specimens the negatives had 2 to 6 times that of the images."""
-LEAST_SHARE = 0.01
-"""Of each phase in an image and in its negative, for the two to be compared."""
-NEGATIVE_PX = 256
-"""Edge of the part of an image that is compared with its negative."""
 LEAST_DOUBT = 0.03
 """Mean uncertainty up to which no model is in doubt, however sure it was of its few held-out pairs.
 Of forests of four simulated pairs, images up to it had 99.5 % of the pixels right, blurred ones
 with more than 3 % wrong had .041 and more."""
 LEAST_PX = 32
 """Edge below which a block of a field, a sixteenth of it, has fewer than 8 x 8 pixels."""
+SAME_SIZE = 1.02
+"""Ratio of pixel sizes up to which fields have one magnification, as `segment` takes it."""
 LISTED = 3
 """Fields that are named; the others are counted."""
-
-
-def textureless(images: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, list[float]]:
-    """Return the grey levels of those fields that hold a handful: no texture to judge phases by.
-
-    Parameters
-    ----------
-    images : name and grey levels (H, W) of each field
-    """
-    return {name: levels for name, image in images if (levels := few_levels([image]))}
 
 
 def texture_warnings(levels: Mapping[str, Sequence[float]]) -> Iterator[str]:
@@ -63,7 +49,7 @@ def texture_warnings(levels: Mapping[str, Sequence[float]]) -> Iterator[str]:
 
     Parameters
     ----------
-    levels : of `textureless`, by the name under which the user knows a field
+    levels : of the fields that hold but a handful, by the names under which the user knows them
     """
     fields: dict[tuple[float, ...], list[str]] = {}
     for name, values in levels.items():
@@ -86,9 +72,34 @@ def texture_warnings(levels: Mapping[str, Sequence[float]]) -> Iterator[str]:
             )
 
 
-def too_small(images: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, tuple[int, ...]]:
+def weight_warnings(sizes_nm: Sequence[float | None]) -> Iterator[str]:
+    """Say how fields are weighted in the sample's fractions where their pixels are unlike.
+
+    Parameters
+    ----------
+    sizes_nm : edge of a pixel of each field
+    """
+    known = [size for size in sizes_nm if size is not None]
+    if not known:
+        return
+    if len(known) < len(sizes_nm):
+        yield (
+            f"{len(sizes_nm) - len(known)} of {len(sizes_nm)} fields have no known pixel size: in "
+            "the fractions of all together each counts by its pixels, and not by its area; give "
+            "the pixel size, or fields that have one"
+        )
+    elif max(known) > SAME_SIZE * min(known):
+        yield (
+            f"the fields have pixels of {min(known):.4g} nm to {max(known):.4g} nm: in the "
+            "fractions of all together each counts by its area, one with the largest pixels "
+            f"{(max(known) / min(known)) ** 2:.3g} times as much as one with as many of the "
+            "smallest; give fields of one magnification to count them by their pixels"
+        )
+
+
+def too_small(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, tuple[int, ...]]:
     """Return the shapes of the fields of which no part tells how much the phases vary."""
-    return {name: image.shape for name, image in images if min(image.shape) < LEAST_PX}
+    return {name: shape for name, shape in shapes.items() if min(shape) < LEAST_PX}
 
 
 def size_warnings(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
@@ -103,28 +114,76 @@ def size_warnings(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
         )
 
 
-def doubled_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
-    """Name the images that are there twice, by the names of their fields."""
-    first: dict[bytes, str] = {}
-    twice: list[tuple[str, str]] = []
-    for name, image in images:
-        content = np.ascontiguousarray(image).tobytes()
-        digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + content).digest()
-        if first.setdefault(digest, name) != name:
-            twice.append((name, first[digest]))
-    if twice:
-        name, earlier = twice[0]
-        more = f", and {len(twice) - 1} more images are there twice" if len(twice) > 1 else ""
+def copy_warnings(copies: Sequence[SharedPixels], titles: Mapping[str, str]) -> Iterator[str]:
+    """Name the images that are there twice, and those that were cut from one recording.
+
+    Parameters
+    ----------
+    copies : those that share pixels
+    titles : of the fields, by their names
+    """
+    for kind in ("same", "cut", "turned"):
+        pairs = [
+            pair
+            for pair in copies
+            if kind == ("turned" if pair.turned else "same" if pair.same else "cut")
+        ]
+        if not pairs:
+            continue
+        first, second = titles[pairs[0].first], titles[pairs[0].second]
+        if kind == "turned":
+            more = f", as are {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
+            yield (
+                f"{second} is {first} mirrored or turned, {pairs[0].share:.0%} of the smaller one"
+                f"{more}: what they share counts twice in the fractions, and they count as one "
+                "field in the interval; give each image once"
+            )
+        elif kind == "same":
+            more = f", and {len(pairs) - 1} more images are there twice" if len(pairs) > 1 else ""
+            yield (
+                f"{second} and {first} are the same image, pixel by pixel{more}: it counts twice "
+                "in the fractions, and once in their interval; give each image once"
+            )
+        else:
+            more = f", as do {len(pairs) - 1} more pairs" if len(pairs) > 1 else ""
+            yield (
+                f"{second} and {first} share pixels, {pairs[0].share:.0%} of the smaller one"
+                f"{more}: they were cut from one recording, or saved in two forms; what they share "
+                "counts twice in the fractions, and they count as one field in the interval; give "
+                "fields that do not overlap"
+            )
+
+
+def place_warnings(
+    titles: Mapping[str, str],
+    places: Sequence[tuple[int, ...]],
+    copies: Sequence[SharedPixels] = (),
+) -> Iterator[str]:
+    """Name the fields that seem to overlap.
+
+    Parameters
+    ----------
+    titles : of all fields, by their names
+    places : numbers of the fields at each place, as of `same_places`
+    copies : those that share pixels, and are named for that
+    """
+    names = list(titles)
+    for place in places:
+        if any({names[number] for number in place} <= group for group in chained(copies)):
+            continue
+        *others, last = (titles[names[number]] for number in place)
         yield (
-            f"{name} and {earlier} are the same image, pixel by pixel{more}: it counts twice in "
-            "the fractions, and makes their interval too narrow; give each image once"
+            f"{', '.join(others)} and {last} seem to show one place, in whole or in part: laid on "
+            "each other they look alike, because they overlap, or because independent places of "
+            "the sample do, as those along one layer; for the interval of all fields they count as "
+            "one, in the fractions what they share counts more than once; give fields that do not "
+            "overlap"
         )
 
 
-def bar_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
-    """Name the images (H, W) whose last rows look like a data bar, by the names of their fields."""
-    seen = ((name, bar_below(image)) for name, image in images)
-    bars = {name: bar for name, bar in seen if bar[0]}
+def bar_warnings(seen: Mapping[str, tuple[int, bool]]) -> Iterator[str]:
+    """Name the images whose last rows look like a data bar: `bar_below` of each, by its name."""
+    bars = {name: bar for name, bar in seen.items() if bar[0]}
     if bars:
         first = next((name for name, (_, sharp) in bars.items() if not sharp), next(iter(bars)))
         rows, sharp = bars[first]
@@ -170,15 +229,12 @@ def doubtful(
 def doubt_warnings(
     model: segmentation.SegmentationModel,
     fields: Mapping[str, float],
-    worst: tuple[str, NDArray[Any]] | None,
 ) -> Iterator[str]:
-    """Say which fields the model is in doubt about, and whether their negative is clearer to it.
+    """Say which fields the model is in doubt about.
 
     Parameters
     ----------
     fields : of `doubtful`, by the names under which the user knows them
-    worst : name and grey levels (H, W) of the field of the largest uncertainty, in doubt or not;
-        None where there is none
     """
     if fields:
         names = list(fields)
@@ -196,23 +252,25 @@ def doubt_warnings(
             "held-out pairs): no alarm tells images that it does not know; look at the label maps, "
             "or train it anew"
         )
-    if worst is None:
-        return
-    title, image = worst
-    rows, columns = (
-        slice(max(0, (edge - NEGATIVE_PX) // 2), max(0, (edge - NEGATIVE_PX) // 2) + NEGATIVE_PX)
-        for edge in image.shape
-    )
-    part = np.asarray(image[rows, columns], np.float64)
-    seen = [segmentation.segment(model, grey, keep_probability=False) for grey in (part, -part)]
-    own, negative = (found.mean_uncertainty for found in seen)
-    # Of two phases the negative is an image of the two exchanged, and neither is the clearer.
-    whole = min(found.expected.min() for found in seen) > LEAST_SHARE
-    if whole and negative < NEGATIVE * own:
+
+
+def negative_warnings(seen: Mapping[str, tuple[float, float] | None]) -> Iterator[str]:
+    """Name the images that look like negatives to a model, where bright and dark are exchanged.
+
+    Parameters
+    ----------
+    seen : `seems_negative` of each image, by the name under which it is known
+    """
+    negatives = {title: both for title, both in seen.items() if both is not None}
+    if negatives:
+        (first, (own, negative)), *others = negatives.items()
+        names = ", ".join(list(negatives)[:LISTED])
+        more = f" and {len(negatives) - LISTED} more" if len(negatives) > LISTED else ""
         yield (
-            f"of {title}, which it is least sure of, the model is surer of the negative (mean "
-            f"uncertainty {negative:.2g} for {own:.2g}): bright and dark may be exchanged, in "
-            "others of its kind too; invert the image, and compare"
+            f"{names}{more} look{'' if others else 's'} to the model like a negative (mean "
+            f"uncertainty {own:.2g}, of the negative {negative:.2g}{f' of {first}' * bool(others)})"
+            ": bright and dark may be exchanged, or the specimen may be of another kind; invert "
+            "the image, and compare"
         )
 
 
@@ -244,7 +302,7 @@ def warnings_for(
 
     Parameters
     ----------
-    images : grey, each (H, W), those without `textureless` ones
+    images : grey, each (H, W), without those that hold but a handful of grey levels
     metadata : a value for all images, or a list with one for each
     progress : called after each image that is compared; see `count_compared`
     """

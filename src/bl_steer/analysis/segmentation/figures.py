@@ -96,7 +96,14 @@ def plot_training(history: Sequence[Mapping[str, float]], *, ax: Axes) -> Axes:
     beside.plot(steps, [row["loss"] for row in history], ":", color="0.5", label="loss")
     beside.set_ylabel("loss (entropy and Dice)", color="0.4")
     lines = [*ax.get_lines(), *beside.get_lines()]
-    ax.legend(lines, [str(line.get_label()) for line in lines], loc="center right")
+    ax.legend(
+        lines,
+        [str(line.get_label()) for line in lines],
+        loc="lower center",
+        bbox_to_anchor=(0.5, 1.0),
+        ncols=len(lines),
+        frameon=False,
+    )
     return ax
 
 

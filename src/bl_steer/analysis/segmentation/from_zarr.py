@@ -5,7 +5,7 @@ What the command ``bl-steer segment run`` does with them; `from_files` takes all
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -18,26 +18,17 @@ from bl_steer.analysis.data_bars import rows_above
 from bl_steer.analysis.segmentation.analysis import (
     SegmentParams,
     provenance_for,
-    tables_for,
 )
-from bl_steer.analysis.segmentation.checks import (
-    bar_warnings,
-    doubled_warnings,
-    doubt_warnings,
-    doubtful,
-    size_warnings,
-    texture_warnings,
-    textureless,
-    too_small,
-    warnings_for,
-)
+from bl_steer.analysis.segmentation.fields import FieldOfView
 from bl_steer.analysis.segmentation.passes import Passes
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.stacks import StoredPlanes
 from bl_steer.analysis.segmentation.training import resumable
+from bl_steer.analysis.segmentation.verdict import look_at, verdict_on
 from bl_steer.files.atomic import check_place
-from bl_steer.files.image_metadata import notes_of_pixels
 from bl_steer.files.images import Micrographs
+from bl_steer.files.images.image_metadata import notes_of_pixels
+from bl_steer.files.images.micrographs import flaws_of
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.stacks import open_stack, open_zarr
 from bl_steer.files.volumes.ome_zarr import described
@@ -103,10 +94,11 @@ def run_stack(
     metadata = {**about.metadata, **metadata}
     if size is not None:
         metadata["pixel_size_nm"] = size
-    result = _result_of_stack(source, out / "labels.zarr", model, settings, metadata, began)
+    flaws: list[str] = []
+    result = _result_of_stack(source, out / "labels.zarr", model, settings, metadata, began, flaws)
     told = contradictions("a pixel", settings.pixel_size_nm, about.pixel_size_nm)
     noted = [note if note.startswith(source.name) else f"{source.name}: {note}"
-             for note in about.notes]  # fmt: skip
+             for note in (*about.notes, *dict.fromkeys(flaws))]  # fmt: skip
     return {
         "n_planes": len(fractions),
         "mean_fraction": {name: float(column.mean()) for name, column in table.items()},
@@ -125,40 +117,40 @@ def _result_of_stack(
     params: SegmentParams,
     metadata: Mapping[str, Any],
     began: float,
+    flaws: list[str],
 ) -> AnalysisResult:
-    """Return what the analysis gives for the planes of a stack; they stay on disk."""
+    """Return what the analysis gives for the planes of a stack; they stay on disk.
+
+    Parameters
+    ----------
+    flaws : takes what the reader of files would say of the planes
+    """
     stack, labels = open_zarr(source), open_zarr(target, "labels")
-    planes = StoredPlanes({"": stack}, rows=labels.shape[1])
-    flat = textureless(planes.items())
-    textured = [name for name in planes if name not in flat]
-    small = too_small((name, planes[name]) for name in textured)
-    doubts_of = StoredPlanes({"": open_zarr(target, "uncertainty")})
-    edge_px = (labels.shape[1] * labels.shape[2]) ** 0.5
-    uncertainty = {n: (float(doubts_of[n].mean(dtype=np.float64)), edge_px) for n in textured}
-    doubts = doubtful(model, uncertainty)
-    worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
-    # A dozen at most: they fit into memory.
-    compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
-    unsure = {*flat, *small, *doubts}
-    titles = {name: f"plane {z} of {source.name}" for z, name in enumerate(planes)}
+    planes, rows = StoredPlanes({"": stack}), labels.shape[1]
+    doubts = StoredPlanes({"": open_zarr(target, "uncertainty")})
+    size = metadata.get("pixel_size_nm")
+
+    def fields() -> Iterator[FieldOfView]:
+        for z, name in enumerate(planes):
+            plane = planes[name]
+            flaws.extend(flaws_of(plane, f"Plane {z}"))
+            yield FieldOfView(name, plane[:rows], metadata, size, f"plane {z} of {source.name}")
+
+    verdict = verdict_on(
+        model,
+        look_at(model, fields()),
+        StoredPlanes({"": labels}),
+        lambda name: float(doubts[name].mean(dtype=np.float64)),
+        image_of=lambda name: planes[name][:rows],
+        metadata=metadata,
+    )
     return AnalysisResult(
-        tables=tables_for(model, StoredPlanes({"": labels}), unsure),
+        tables=verdict.tables,
         arrays=StoredPlanes(
             {f"_{name}": open_zarr(target, name) for name in ("labels", "uncertainty")}
         ),
         provenance=provenance_for(
             model, params, Inputs({}, metadata, {"files": [str(source)]}), began
         ),
-        warnings=(
-            *bar_warnings((titles[name], planes[name]) for name in textured),
-            *doubled_warnings((titles[name], planes[name]) for name in textured),
-            *size_warnings({titles[name]: shape for name, shape in small.items()}),
-            *texture_warnings({titles[name]: levels for name, levels in flat.items()}),
-            *doubt_warnings(
-                model,
-                {titles[name]: times for name, times in doubts.items()},
-                None if worst is None else (titles[worst], planes[worst]),
-            ),
-            *warnings_for(model, compared, metadata),
-        ),
+        warnings=verdict.warnings,
     )

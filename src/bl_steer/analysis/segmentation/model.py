@@ -20,6 +20,7 @@ from bl_steer.analysis.model_folder import (
 )
 from bl_steer.analysis.segmentation.networks import (
     CalibratedNetwork,
+    FilmNetwork,
     SegmentationNetwork,
     build_network,
 )
@@ -67,7 +68,24 @@ class SegmentationModel:
     @property
     def calibrated(self) -> bool:
         """Whether its probabilities are corrected by the validation pairs."""
-        return isinstance(self.network, CalibratedNetwork)
+        network = self.network.network if self.finds_films else self.network
+        return isinstance(network, CalibratedNetwork)
+
+    @property
+    def finds_films(self) -> bool:
+        """Whether a phase is more probable where two others meet (`FilmNetwork`)."""
+        return isinstance(self.network, FilmNetwork)
+
+    @property
+    def film_log_odds(self) -> tuple[float, ...]:
+        """What is added to the logarithm of each phase's odds there; empty where nothing is."""
+        network = self.network
+        # Single precision, as it is stored: .8 and not .800000012.
+        return (
+            tuple(float(f"{odds:g}") for odds in network.log_odds.tolist())
+            if isinstance(network, FilmNetwork)
+            else ()
+        )
 
     @property
     def weak_phases(self) -> dict[str, float]:
@@ -108,6 +126,7 @@ class SegmentationModel:
             "network": self.name,
             "widths": list(self.widths),
             "calibrated": self.calibrated,
+            "finds_films": self.finds_films,
             "even_levels": self.even_levels,
             "quick_look": self.quick_look is not None,
             "phases": self.phases.to_list(),
@@ -137,6 +156,8 @@ class SegmentationModel:
             network = build_network(card["network"], len(phases), widths=card["widths"])
             if card.get("calibrated", False):
                 network = CalibratedNetwork(network, len(phases))
+            if card.get("finds_films", False):
+                network = FilmNetwork(network, [0.0] * len(phases))
             network.load_state_dict(state)
             check_pixel_size(card["pixel_size_nm"])
         return cls(
@@ -149,6 +170,13 @@ class SegmentationModel:
             even_levels=bool(card.get("even_levels", False)),
             quick_look=None if quick_look is None else prepared(quick_look),
         )
+
+
+def uncorrected(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Return a network as it was trained, without what corrects its probabilities afterwards."""
+    while isinstance(network, CalibratedNetwork | FilmNetwork):
+        network = network.network
+    return network
 
 
 def prepared(network: SegmentationNetwork) -> SegmentationNetwork:

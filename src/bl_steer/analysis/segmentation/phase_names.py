@@ -1,8 +1,10 @@
-"""Phases as a user writes them: a preset's name, a JSON file, or ``name:colour,…``."""
+"""Phases as a user writes them: a preset's name, a JSON file, ``name:colour,…`` or names."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from PIL import ImageColor
@@ -40,7 +42,9 @@ def parse_phases(text: str) -> Phases:
     ----------
     text : ``"fibsem"`` or ``"optical"``; the path of a JSON file with a list of ``name``,
         ``paint`` and ``show``; or ``"matrix:none,secondary:blue,tertiary:#ff0000"``, in the order
-        of the labels, where ``none`` is the phase of what is left unpainted
+        of the labels, where ``none`` is the phase of what is left unpainted; or names alone,
+        ``"matrix,secondary"``, where masks hold numbers or outlines: their paints are the colours
+        of figures
 
     Raises
     ------
@@ -57,17 +61,27 @@ def parse_phases(text: str) -> Phases:
     if text.endswith(".json"):
         return _read(Path(text))
     rows = [part.partition(":") for part in text.split(",")]
-    if not all(name.strip() and colour.strip() for name, _, colour in rows):
+    are_names = len(rows) > 1 and ":" not in text
+    if not all(name.strip() and (are_names or colour.strip()) for name, _, colour in rows):
         raise ValueError(
-            f"phases must be {', '.join(PHASE_PRESETS)}, a .json file or NAME:COLOUR,…, got "
-            f"{text!r}; try matrix:none,particles:blue"
+            f"phases must be {', '.join(PHASE_PRESETS)}, a .json file, NAME:COLOUR,… or NAME,NAME,"
+            f"… for masks that hold numbers, got {text!r}; try matrix:none,particles:blue"
         )
     return Phases(
         tuple(
-            Phase(name.strip(), _paint(colour.strip()), SHOWN[number % len(SHOWN)])
-            for number, (name, _, colour) in enumerate(rows)
+            Phase(name.strip(), shown if are_names else _paint(colour.strip()), shown)
+            for (name, _, colour), shown in zip(rows, _shown(), strict=False)
         )
     )
+
+
+def _shown() -> Iterator[Colour]:
+    """Yield colours, none of them twice: `SHOWN`, then others around the circle of hues."""
+    yield from SHOWN
+    for number in count():
+        # The golden angle leaves no two hues alike; so many degrees are a whole number of 8 bits.
+        red, green, blue = ImageColor.getrgb(f"hsl({137.508 * number % 360:.3f},70%,45%)")[:3]
+        yield red, green, blue
 
 
 def _paint(text: str) -> Colour | None:

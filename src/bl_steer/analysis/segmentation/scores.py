@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,10 +12,12 @@ from numpy.typing import NDArray
 from bl_steer.analysis.segmentation.phases import UNLABELLED
 from bl_steer.protocols import Array
 
-__all__ = ["Score", "confusion", "iou", "score"]
+__all__ = ["Score", "confusion", "confusions", "interval", "iou", "resampled", "score"]
 
 BLOCK_PX = 64
 """Pixels of a block are resampled together: neighbours are wrong together."""
+LEAST_BLOCKS = 4
+"""With labelled pixels: fewer would feign certainty, so that there is no interval."""
 N_RESAMPLES = 1000
 INTERVAL = (2.5, 97.5)
 """Percentiles: a 95 % interval."""
@@ -22,7 +25,7 @@ INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Score:
-    """Agreement with the truth, each number with its 95 % interval.
+    """Agreement with the truth, each number with its 95 % interval, NaN where too little is known.
 
     Parameters
     ----------
@@ -89,23 +92,21 @@ def score(
     -----
     The interval is a bootstrap in two stages: images, then blocks of 64×64 pixels within each. It
     tells how the numbers would vary with other micrographs of the same kind, as far as these few
-    can tell.
+    can tell; of fewer than four blocks there is none.
     """
     if not truths:
         raise ValueError("a score must have at least one image, got none; give pairs to compare")
-    blocks = [_blocks(t, p, n_phases) for t, p in zip(truths, predictions, strict=True)]
+    blocks = [confusions(t, p, n_phases) for t, p in zip(truths, predictions, strict=True)]
     counts = np.stack([block.sum(axis=0) for block in blocks])
     total = counts.sum(axis=0)
-    resampled = iou(_resampled(blocks, np.random.default_rng(seed)))
-    occurs = np.isfinite(resampled).any(axis=0)
-    low, high = np.full((2, n_phases), np.nan)
-    low[occurs], high[occurs] = np.nanpercentile(resampled[:, occurs], INTERVAL, axis=0)
-    means = np.nanmean(resampled, axis=1)
+    drawn = iou(resampled(blocks, np.random.default_rng(seed)))
+    low, high = interval(drawn)
+    mean_low, mean_high = interval(np.nanmean(drawn, axis=1))
     shares = counts / counts.sum(axis=(1, 2), keepdims=True)
     return Score(
         miou=float(np.nanmean(iou(total))),
-        miou_low=float(np.percentile(means, INTERVAL[0])),
-        miou_high=float(np.percentile(means, INTERVAL[1])),
+        miou_low=float(mean_low),
+        miou_high=float(mean_high),
         iou=iou(total),
         iou_low=low,
         iou_high=high,
@@ -114,8 +115,8 @@ def score(
     )
 
 
-def _blocks(truth: NDArray[np.uint8], labels: NDArray[np.uint8], n_phases: int) -> Array:
-    """Return the confusion of each block, shape (n_blocks, n_phases, n_phases)."""
+def confusions(truth: NDArray[np.uint8], labels: NDArray[np.uint8], n_phases: int) -> Array:
+    """Return the confusion of each block of 64×64 px, shape (n_blocks, n_phases, n_phases)."""
     rows = range(0, truth.shape[0], BLOCK_PX)
     columns = range(0, truth.shape[1], BLOCK_PX)
     return np.stack(
@@ -128,15 +129,39 @@ def _blocks(truth: NDArray[np.uint8], labels: NDArray[np.uint8], n_phases: int) 
     )
 
 
-def _resampled(blocks: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Return confusions of resampled sets, shape (N_RESAMPLES, n_phases, n_phases)."""
+def resampled(blocks: Sequence[Array], rng: np.random.Generator) -> Array:
+    """Return sums over sets that are drawn as the images and their blocks were.
+
+    Parameters
+    ----------
+    blocks : of each image, shape (n_blocks, …, n_phases, n_phases); those without labels are no
+        blocks
+
+    Returns
+    -------
+    sums : shape (1000, …, n_phases, n_phases); none, (0, …), of fewer than four blocks in all
+    """
+    known = [block[block.any(axis=tuple(range(1, block.ndim)))] for block in blocks]
+    known = [block for block in known if len(block)]
+    if sum(map(len, known)) < LEAST_BLOCKS:
+        return np.empty((0, *blocks[0].shape[1:]))
     sets = []
     for _ in range(N_RESAMPLES):
-        chosen = rng.integers(len(blocks), size=len(blocks))
+        chosen = rng.integers(len(known), size=len(known))
         sets.append(
             sum(
-                blocks[i][rng.integers(len(blocks[i]), size=len(blocks[i]))].sum(axis=0)
+                known[i][rng.integers(len(known[i]), size=len(known[i]))].sum(axis=0)
                 for i in chosen
             )
         )
     return np.asarray(sets)
+
+
+def interval(drawn: Array) -> Array:
+    """Return both ends of the 95 % interval, (2, …), of values (n_sets, …); NaN where none is."""
+    columns = drawn.reshape(len(drawn), math.prod(drawn.shape[1:]))
+    ends = np.full((2, columns.shape[1]), np.nan)
+    occurs = np.isfinite(columns).any(axis=0)
+    if occurs.any():
+        ends[:, occurs] = np.nanpercentile(columns[:, occurs], INTERVAL, axis=0)
+    return ends.reshape(2, *drawn.shape[1:])

@@ -17,6 +17,7 @@ from bl_steer.analysis.segmentation.tiles import (
     resample,
     standardise,
 )
+from bl_steer.files.pixel_size import IN_MICROMETRES, small_edges
 from bl_steer.protocols import Progress
 from bl_steer.single_thread import single_thread
 
@@ -161,9 +162,10 @@ def _shape_for_model(
     if not np.isfinite(ratio) or ratio <= 0:
         raise ValueError(f"pixel_size_nm must be positive, got {pixel_size_nm} nm; give its size")
     if not 1 / MAX_RESAMPLING <= ratio <= MAX_RESAMPLING:
+        unit = f"{IN_MICROMETRES} Else " if any(small_edges("pixels", pixel_size_nm)) else ""
         raise ValueError(
             f"pixel_size_nm must be within a factor {MAX_RESAMPLING:g} of the model's "
-            f"{model.pixel_size_nm:g} nm, got {pixel_size_nm:g} nm; train a model at this "
+            f"{model.pixel_size_nm:g} nm, got {pixel_size_nm:g} nm; {unit}train a model at this "
             "magnification"
         )
     if abs(ratio - 1) <= SAME_PIXEL_SIZE:

@@ -43,11 +43,9 @@ class StoredPlanes(Mapping[str, NDArray[Any]]):
     Parameters
     ----------
     stacks : Zarr arrays (Z, H, W) of one shape, by what follows the field's name
-    rows : of each plane, from the top; all by default
     """
 
-    def __init__(self, stacks: Mapping[str, Any], *, rows: int | None = None) -> None:
-        self._rows = rows
+    def __init__(self, stacks: Mapping[str, Any]) -> None:
         self._planes = {
             f"{field_name(plane)}{end}": (stack, plane)
             for end, stack in stacks.items()
@@ -56,7 +54,7 @@ class StoredPlanes(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         stack, plane = self._planes[name]
-        return np.asarray(stack[plane, : self._rows])
+        return np.asarray(stack[plane])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._planes)

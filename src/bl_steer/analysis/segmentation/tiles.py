@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from bl_steer.analysis.grey_levels import less_mean, mean_and_deviation
 from bl_steer.analysis.segmentation.networks import SegmentationNetwork
 from bl_steer.analysis.segmentation.passes import ONE_PASS, TILE_PX, Passes
 from bl_steer.analysis.torch_device import computing_device
@@ -32,9 +33,8 @@ def standardise(image: NDArray[Any]) -> NDArray[np.float32]:
     """
     step = max(1, int(np.sqrt(image.size / MAX_SAMPLE)))
     some = np.asarray(image[::step, ::step], dtype=np.float64)
-    some = np.clip(some, *np.percentile(some, CLIP))
-    deviation = float(some.std()) or 1.0
-    return (np.asarray(image, np.float32) - np.float32(some.mean())) / np.float32(deviation)
+    mean, deviation = mean_and_deviation(np.clip(some, *np.percentile(some, CLIP)))
+    return less_mean(image, mean, deviation or 1.0)
 
 
 def padded(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:

@@ -5,9 +5,9 @@ from .believed_drift import believed_steps as believed_steps
 from .from_files import inputs_from_files as inputs_from_files
 from .levels import gain_and_offset as gain_and_offset
 from .levels import phase_levels as phase_levels
-from .preparation import PreparedSlices as PreparedSlices
 from .preparation import SliceParams as SliceParams
 from .preparation import prepare as prepare
+from .prepared_slices import PreparedSlices as PreparedSlices
 from .recorded_slices import RecordedSlices as RecordedSlices
 from .recorded_slices import slices_of as slices_of
 from .recorded_slices import stack_of as stack_of

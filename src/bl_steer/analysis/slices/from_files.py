@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.files.slice_folder import SIGNED, natural_key
+from bl_steer.files.slice_names import SIGNED, natural_key
 from bl_steer.files.stacks import open_slices, open_stack
 from bl_steer.protocols import Inputs
 
@@ -33,8 +33,9 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
     Returns
     -------
     inputs : arrays ``slices`` (n, H, W) and ``slice`` (n,), the number of each; metadata:
-        ``first_slice``, the number at depth 0, ``slice_files``, their names, and what the
-        files agree on, such as ``pixel_size_nm``, ``pitch_nm``, ``tilt_corrected``
+        ``first_slice``, the number at depth 0, ``slice_files``, their names, ``left_out_files``,
+        those of files that are not used, by number, and what the files agree on, such as
+        ``pixel_size_nm``, ``pitch_nm``, ``tilt_corrected``
 
     Raises
     ------
@@ -53,5 +54,7 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
     known["first_slice"] = int(arrays["slice"][0])
     if stored.names:
         known["slice_files"] = list(stored.names)
+    if stored.left_out:
+        known["left_out_files"] = dict(stored.left_out)
     notes = [f"{note}, or give reverse=True" if SIGNED in note else note for note in stored.notes]
     return Inputs(arrays, known, {"files": [str(file) for file in files]}, notes)

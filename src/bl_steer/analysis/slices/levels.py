@@ -11,7 +11,7 @@ from skimage.filters import threshold_multiotsu
 
 from bl_steer.protocols import Array
 
-__all__ = ["gain_and_offset", "phase_levels"]
+__all__ = ["gain_and_offset", "phase_levels", "stored_grey"]
 
 SMOOTH_PX = 1.5
 """Standard deviation of a Gaussian before levels are sought: noise would make thresholds of its
@@ -49,3 +49,11 @@ def gain_and_offset(levels: Array, reference: Array) -> tuple[float, float]:
     """
     gain, offset = np.polyfit(levels, reference, 1)
     return float(gain), float(offset)
+
+
+def stored_grey(grey: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return grey levels in a type, those beyond its range at its ends."""
+    if dtype.kind == "f":
+        return grey.astype(dtype)
+    ends = np.iinfo(dtype)
+    return np.clip(np.rint(grey), ends.min, ends.max).astype(dtype)

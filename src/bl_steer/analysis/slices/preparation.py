@@ -6,24 +6,28 @@ What a file does not say is asked for by `SliceParams`, which every analysis of 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
-from skimage.transform import resize
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from bl_steer.analysis.data_bars import BEGINS_HIGHER, bar_below, rows_above
+from bl_steer.analysis.data_bars import BEGINS_HIGHER, EDGE_ROWS, bar_below, rows_above
+from bl_steer.analysis.margins import flat_foot
+from bl_steer.analysis.slices.prepared_slices import PreparedSlices
+from bl_steer.analysis.slices.tilt import TILT, height_of_pixels
+from bl_steer.analysis.structure.checks import voxel_warnings
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.protocols import Inputs
-from bl_steer.slicing.marks import TrackingMarks
+from bl_steer.slicing.marks import LEAST_ROWS, TrackingMarks
 
-__all__ = ["PreparedSlices", "SliceParams", "prepare", "stored_grey"]
+__all__ = ["SliceParams", "prepare"]
 
 LEAST_COLUMNS_DEG = 30.0
 """Angle of the columns below which nothing is seen of a face."""
+ROUNDED_NAMES = 0.03
+"""Of a pitch, by which depths in names are off at the most, where they are rounded."""
 SQUARE = 0.01
 """Width and height of a pixel that differ by less are taken as equal."""
 
@@ -60,74 +64,31 @@ class SliceParams(BaseModel):
         le=100_000,
         description="rows of a data bar below each image; looked for by default",
     )
+    marks: tuple[int, int, int, int] | None = Field(
+        default=None,
+        description="box around straight tracking marks, as Fiji tells a rectangle: left column, "
+        "upper row, width, height, in pixels of the slice nearest the surface as its file has it; "
+        "as recorded by default",
+        json_schema_extra={"metavar": "X,Y,WIDTH,HEIGHT"},
+    )
+    specimen_from: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="first row of the specimen, below protective layer and marks, in the same "
+        "slice; below the marks by default",
+    )
     reverse: bool = Field(default=False, description="the first slice is the deepest")
     keep_bad: bool = Field(
         default=False, description="use slices that are blank, broken off, blurred, stored twice"
     )
 
-
-@dataclass(frozen=True)
-class PreparedSlices:
-    """Images (n, H, W), each read, cut and resampled when it is asked for.
-
-    Parameters
-    ----------
-    images : (n, h, w), whatever is indexed alike
-    order : of the images, (n,)
-    rows : that are left of each, from the top
-    height : rows after resampling
-    """
-
-    images: Any
-    order: NDArray[np.intp]
-    rows: int
-    height: int
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Shape of the stack."""
-        return len(self.order), self.height, int(self.images.shape[2])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        """Type of the grey levels, which resampling keeps."""
-        dtype: np.dtype[Any] = np.dtype(self.images.dtype)
-        return dtype
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return 3
-
-    def __len__(self) -> int:
-        return len(self.order)
-
-    def __iter__(self) -> Iterator[NDArray[Any]]:
-        return (self[number] for number in range(len(self)))
-
-    def __getitem__(self, index: Any) -> NDArray[Any]:
-        chosen = self.order[index]
-        if np.ndim(chosen):
-            return np.stack([self._image(int(number)) for number in chosen])
-        return self._image(int(chosen))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self[:], dtype=dtype)
-
-    def _image(self, number: int) -> NDArray[Any]:
-        image = np.asarray(self.images[number])[: self.rows]
-        if self.height == self.rows:
-            return image
-        shape = (self.height, image.shape[1])
-        grey = resize(
-            image.astype(np.float64),
-            shape,
-            order=3,
-            mode="edge",
-            anti_aliasing=self.height < self.rows,
-            preserve_range=True,
-        )
-        return stored_grey(grey, self.dtype)
+    @field_validator("marks")
+    @classmethod
+    def _is_box(cls, box: tuple[int, int, int, int] | None) -> Any:
+        if box is not None:
+            TrackingMarks.of_box(box)
+        return box
 
 
 def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
@@ -136,12 +97,12 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     Parameters
     ----------
     inputs : as of ``align-slices``; metadata ``pixel_height_nm`` where pixels are no squares;
-        boxes of ``marks`` in pixels as recorded
+        boxes of ``marks`` in pixels as recorded, or ``specimen_from``, a row, without marks
 
     Raises
     ------
     ValueError
-        When pixel size or pitch are not known, or the bar leaves nothing.
+        When pixel size or pitch are not known, the bar leaves nothing, or marks lie outside.
     """
     if "slices" not in inputs.arrays:
         raise ValueError(
@@ -154,13 +115,15 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     if size is None or pitch is None:
         missing = [k for k, v in (("pixel_size_nm", size), ("pitch_nm", pitch)) if v is None]
         said = f" ({stated})" if (stated := inputs.metadata.get("stated_voxel")) else ""
+        if pitch is None and (named := inputs.metadata.get("named_pitch_nm")):
+            said = f" (their names tell depths {named:g} nm apart)"
         raise ValueError(
             f"slices must have {' and '.join(missing)}, which their files do not state{said}; give "
-            f"{'it' if len(missing) == 1 else 'both'} as the instrument had it"
+            f"{'it' if len(missing) == 1 else 'both'} in nm, as the instrument had it"
         )
     _check_shape(images)
     rows, bar_notes = _above_bar(images, params.bar_px, int(inputs.metadata.get("bar_px", 0)))
-    stretch, height_notes = _stretch(inputs, params, float(size))
+    stretch, height_notes = height_of_pixels(inputs, params.columns_deg, float(size))
     height = max(1, round(rows * stretch)) if abs(stretch - 1.0) > SQUARE else rows
     n = len(images)
     order = np.arange(n)[::-1] if params.reverse else np.arange(n)
@@ -181,33 +144,41 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
             )
     if rows != images.shape[1] or height != rows or params.reverse:
         arrays["slices"] = PreparedSlices(images, order.astype(np.intp), rows, height)
-    known = {k: v for k, v in inputs.metadata.items() if k != "pixel_height_nm"}
+    resolved = ("pixel_height_nm", "bar_px", "named_pitch_nm", *TILT)
+    known = {k: v for k, v in inputs.metadata.items() if k not in resolved}
     if params.reverse and "slice_files" in known:
         known["slice_files"] = known["slice_files"][::-1]
-    if height != rows and known.get("marks") is not None:
-        marks = TrackingMarks.from_dict(known["marks"])
-        known["marks"] = marks.stretched(height / rows).to_dict()
+    if params.reverse and (left_out := known.get("left_out_files")):
+        ends = int(arrays["slice"][0] + arrays["slice"][-1])
+        known["left_out_files"] = {ends - number: name for number, name in left_out.items()}
+    tracked, mark_notes = _tracked(params, known, (rows, int(images.shape[2])), height / rows)
     return replace(
         inputs,
         arrays=arrays,
-        metadata={**known, "pixel_size_nm": float(size), "pitch_nm": float(pitch)},
+        metadata={**known, **tracked, "pixel_size_nm": float(size), "pitch_nm": float(pitch)},
         notes=[
             *inputs.notes,
             *contradictions("a pixel", params.pixel_size_nm, inputs.metadata.get("pixel_size_nm")),
             *contradictions("a pitch", params.pitch_nm, inputs.metadata.get("pitch_nm")),
+            *_named_otherwise(float(pitch), inputs.metadata.get("named_pitch_nm")),
+            *voxel_warnings((float(pitch), float(size), float(size)), by_hand=False),
             *bar_notes,
             *height_notes,
+            *mark_notes,
             *order_notes,
         ],
     )
 
 
-def stored_grey(grey: NDArray[np.float64], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return grey levels in a type, those beyond its range at its ends."""
-    if dtype.kind == "f":
-        return grey.astype(dtype)
-    ends = np.iinfo(dtype)
-    return np.clip(np.rint(grey), ends.min, ends.max).astype(dtype)
+def _named_otherwise(pitch_nm: float, named_nm: float | None) -> list[str]:
+    """Say that the depths in the names of slices tell another pitch than that which is used."""
+    if named_nm is None or math.isclose(pitch_nm, named_nm, rel_tol=ROUNDED_NAMES):
+        return []
+    return [
+        f"the names of the slices tell depths {named_nm:g} nm apart, and a pitch of {pitch_nm:g} "
+        f"nm is used: volumes and lengths in depth are {pitch_nm / named_nm:.3g} times those of "
+        "the names; check which is right"
+    ]
 
 
 def _check_shape(images: Any) -> None:
@@ -226,17 +197,40 @@ def _above_bar(images: Any, bar_px: int | None, stated: int) -> tuple[int, list[
     ----------
     stated : rows of a bar that the reader left out, as the files say
     """
-    height = int(images.shape[1])
-    if bar_px is not None:
-        return rows_above(height, bar_px, stated)
-    n = len(images)
+    height, n = int(images.shape[1]), len(images)
+    rows, notes = (height, []) if bar_px is None else rows_above(height, bar_px, stated)
+    if bar_px == 0:  # somebody has looked
+        return rows, notes
     looked_at = sorted({0, n // 4, n // 2, (3 * n) // 4, n - 1})
-    found = [bar_below(np.asarray(images[number])) for number in looked_at]
+    seen = [np.asarray(images[number])[:rows] for number in looked_at]
+    found = [bar_below(image) for image in seen]
     # A slice that is blank or dark at its foot has no bar; a bar stands below most.
     bars = [rows for rows, _ in found if rows]
     if 2 * len(bars) <= len(found):
-        return height, []
+        return rows, notes
     bar = max(bars)
+    if bar_px is not None:
+        return rows, [
+            *notes,
+            f"the last {bar} of the {rows} rows above the data bar of {bar_px} rows look like a "
+            f"data bar, too, and are taken as specimen; give bar_px as {bar_px + bar} if they are",
+        ]
+    if bar - min(bars) > EDGE_ROWS and not any(sharp for rows, sharp in found if rows):
+        return height, [
+            f"the last {min(bars)} to {bar} of {height} rows are much of one grey level in "
+            f"{len(bars)} of {len(found)} slices; a data bar has an edge and as many rows in all, "
+            "and they are taken as specimen: give bar_px if they are a bar"
+        ]
+    # The lower rim of a bar that may begin higher is as flat, and the same in all slices.
+    may_begin_higher = len(set(bars)) == 1 and not all(sharp for _, sharp in found)
+    if not may_begin_higher and all(
+        own <= flat_foot(image) for image, (own, _) in zip(seen, found, strict=True)
+    ):
+        return height - bar, [
+            f"the last {bar} of {height} rows hold one grey level alone, in some slices fewer of "
+            "them, as where an alignment left them empty, or in an empty data bar, and are cut "
+            "off; give bar_px if they are specimen, or if more is none"
+        ]
     remedy = "give bar_px if they are not"
     if len(set(bars)) > 1 or not all(sharp for _, sharp in found):
         remedy = f"{BEGINS_HIGHER}, and give their number as bar_px, 0 for none"
@@ -245,52 +239,40 @@ def _above_bar(images: Any, bar_px: int | None, stated: int) -> tuple[int, list[
     ]
 
 
-def _stretch(inputs: Inputs, params: SliceParams, width: float) -> tuple[float, list[str]]:
-    """Return the height of a pixel on the face over its width, and what to say of it."""
-    stated = inputs.metadata.get("pixel_height_nm")
-    corrected = inputs.metadata.get("tilt_corrected")
-    if params.columns_deg is not None:
-        height = width / math.sin(math.radians(params.columns_deg))
-        notes = list(contradictions("a pixel's height", height, stated))
-        if corrected and params.columns_deg < 90.0:
-            notes.append(
-                f"the files say that heights are corrected for the tilt already; columns_deg "
-                f"{params.columns_deg:g} was given and they are stretched once more: check which "
-                "is right"
-            )
-        return height / width, notes
-    if stated is not None:
-        ratio = float(stated) / float(inputs.metadata["pixel_size_nm"])
-        return ratio, [
-            f"pixels of {inputs.metadata['pixel_size_nm']:g} × {stated:g} nm (width, height) are "
-            "resampled to squares of their width"
-        ]
-    if "files" in inputs.source and not corrected:
-        return 1.0, [
-            "the files do not say whether heights in the images are corrected for the tilt, and "
-            "they are taken as they are: where the columns stand 52° apart, uncorrected heights "
-            "are .79 of the true ones; give columns_deg, 90 if they are right"
-        ]
-    return 1.0, []
+def _tracked(
+    params: SliceParams, known: Mapping[str, Any], shape: tuple[int, int], stretch: float
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the marks, or the specimen's first row, in resampled images, and what to say of it.
 
-
-def subset(inputs: Inputs, kept: Sequence[int]) -> Inputs:
-    """Return some of the slices, with what belongs to each."""
-    arrays: dict[str, Any] = dict(inputs.arrays)
-    images: Any = arrays["slices"]
-    of_each = {k: v for k, v in arrays.items() if k != "slices" and len(v) == len(images)}
-    chosen = np.asarray(kept, dtype=np.intp)
-    numbers = arrays.get("slice", np.arange(len(images)))
-    arrays |= {k: np.asarray(v)[chosen] for k, v in of_each.items()}
-    arrays["slice"] = np.asarray(numbers)[chosen]
-    whole = images if isinstance(images, PreparedSlices) else None
-    if whole is not None:
-        arrays["slices"] = replace(whole, order=whole.order[chosen])
+    Parameters
+    ----------
+    shape : of the images above their bar, before they are resampled
+    """
+    first = params.specimen_from
+    if params.marks is not None:
+        marks = TrackingMarks.of_box(params.marks, first)
+    elif known.get("marks") is not None:
+        marks = TrackingMarks.from_dict(known["marks"])
+        marks = marks if first is None else replace(marks, specimen_from=first)
     else:
-        rows = int(images.shape[1])
-        arrays["slices"] = PreparedSlices(images, chosen, rows, rows)
-    n_slices = int(inputs.metadata.get("n_slices", 0)) or int(np.max(numbers)) + 1
-    known = {**inputs.metadata, "n_slices": n_slices}
-    if "slice_files" in known:
-        known["slice_files"] = [known["slice_files"][number] for number in chosen]
-    return replace(inputs, arrays=arrays, metadata=known)
+        first = int(known.get("specimen_from", 0)) if first is None else first
+        if first and first > shape[0] - LEAST_ROWS:
+            raise ValueError(
+                f"specimen_from must leave {LEAST_ROWS} of the {shape[0]} rows above the data bar "
+                f"at least, counted from 0, got {first}; give less"
+            )
+        return ({"specimen_from": math.ceil(stretch * first)} if first else {}), []
+    marks.check(shape)
+    notes = []
+    if params.marks is not None and first is None:
+        notes.append(
+            f"what lies below the box of marks, from row {marks.specimen_from} on, is taken as the "
+            "specimen; give specimen_from where the protective layer goes further"
+        )
+    if marks.specimen_from < marks.rows[1]:
+        notes.append(
+            f"the specimen is said to begin at row {marks.specimen_from}, above the lower edge of "
+            f"the marks, {marks.rows[1]}: marks and layer below that row are measured as specimen; "
+            "give specimen_from below them where they are none"
+        )
+    return {"marks": marks.stretched(stretch).to_dict()}, notes

@@ -18,6 +18,7 @@ from .from_files import measure_structure as measure_structure
 from .stored import inputs_from_analysis as inputs_from_analysis
 from .tables import UM as UM
 from .tables import Measures as Measures
+from .tables import flat_ratios as flat_ratios
 from .tables import tables_of as tables_of
 from .thick_parts import thick_parts_of as thick_parts_of
 from .triple_lines import TripleLines as TripleLines

@@ -8,15 +8,17 @@ from time import perf_counter
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bl_steer.analysis import structure
 from bl_steer.analysis.provenance import provenance_of
+from bl_steer.analysis.structure.blocks import Blocks
 from bl_steer.analysis.structure.checks import (
     check_labels,
     check_voxel,
     empty_phase_warnings,
     interval_warnings,
+    orientation_warnings,
     plane_warnings,
     resolution_warnings,
     thin_part_warnings,
@@ -24,12 +26,14 @@ from bl_steer.analysis.structure.checks import (
     voxel_warnings,
     white_notes,
 )
+from bl_steer.analysis.structure.odd_planes import odd_plane_warnings
 from bl_steer.analysis.structure.phases import parse_phases
 from bl_steer.files.errors import lossy_told
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.processing.publish import is_analysis
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 from bl_steer.single_thread import single_thread
+from bl_steer.slicing.order import order_warnings
 
 __all__ = ["StructureAnalysis", "StructureParams"]
 
@@ -79,12 +83,17 @@ class StructureParams(BaseModel):
     )
     seed: int = Field(default=0, ge=0, lt=2**32, description="of the draws")
 
+    @field_validator("voxel_size_nm")
+    @classmethod
+    def _is_voxel(cls, edges: tuple[float, float, float] | None) -> Any:
+        return edges if edges is None else check_voxel(edges)
+
 
 class StructureAnalysis:
     """Measure a label volume: volumes, contact areas, triple lines, connectivity, lengths."""
 
     name: ClassVar[str] = "structure"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "7"
     Params: ClassVar[type[BaseModel]] = StructureParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -155,6 +164,7 @@ class StructureAnalysis:
                 began,
                 phases={str(label): name for label, name in volume.names.items()},
                 shape=list(volume.shape),
+                interval_blocks=list(Blocks.of(volume.shape, params.blocks).shape),
                 flat_interface_seen=[measures.areas.flat_least, measures.areas.flat_largest],
                 straight_line_seen=[
                     measures.lines.straight_least,
@@ -174,6 +184,8 @@ class StructureAnalysis:
                 ),
                 *_of_edges(params.voxel_size_nm, inputs.metadata),
                 *_warnings(measures, tables, params),
+                *odd_plane_warnings(labels),
+                *order_warnings(labels, labels=True),
             ),
         )
 
@@ -225,6 +237,12 @@ def _warnings(
     yield from interval_warnings(volume.shape, voxel, chords_nm, blocks=params.blocks)
     yield from resolution_warnings(volume.phases, voxel, chords_nm, directions=params.directions)
     yield from plane_warnings(volume.shape)
+    if 1 not in volume.shape:  # one plane has been spoken of
+        flat = structure.flat_ratios(measures.areas)
+        yield from orientation_warnings(tables["areas"], "area", "um2", flat, "counting lines")
+        straight = measures.lines.straight_ratio
+        lines = tables["triple_lines"]
+        yield from orientation_warnings(lines, "length", "um", straight, "counting planes")
     a, b = np.triu_indices(len(volume.phases), 1)
     thick = structure.UM**2 * measures.thick_areas.area_nm2[a, b]
     yield from thin_part_warnings(tables["areas"], "area", "um2", thick)

@@ -124,21 +124,26 @@ class Draws:
         return np.asarray((self.times @ flat).reshape(len(self.times), *counts.shape[1:]))
 
 
-def interval(estimate: Array, draws: Array, n_blocks: int) -> tuple[Array, Array]:
-    """Return the 95 % interval of estimates from their values in the draws; NaN without any.
+def interval(
+    estimate: Array, draws: Array, n_blocks: int, *, most: float = np.inf
+) -> tuple[Array, Array]:
+    """Return the 95 % interval of amounts from their values in the draws; NaN without any.
 
     Parameters
     ----------
-    estimate : shape (…)
+    estimate : shape (…), 0 or more
     draws : shape (n_draws, …)
+    most : that an amount can be: 1 for a fraction
 
     Notes
     -----
     Percentiles, moved away from the estimate by √(n / (n − 1)), since drawing among n blocks
-    underestimates their variance by (n − 1) / n.
+    underestimates their variance by (n − 1) / n; they end at 0, below which there is no amount,
+    and at the most.
     """
     if not len(draws):
         return np.full(estimate.shape, np.nan), np.full(estimate.shape, np.nan)
     low, high = np.percentile(draws, LEVEL, axis=0)
     widen = np.sqrt(n_blocks / (n_blocks - 1))
-    return estimate - widen * (estimate - low), estimate + widen * (high - estimate)
+    below, above = estimate - widen * (estimate - low), estimate + widen * (high - estimate)
+    return np.clip(below, 0.0, most), np.clip(above, 0.0, most)

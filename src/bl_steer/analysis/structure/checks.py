@@ -10,7 +10,8 @@ import numpy as np
 
 from bl_steer.analysis.structure.blocks import MIN_BLOCKS, MIN_EDGE, Blocks
 from bl_steer.analysis.structure.directions import DIRECTIONS
-from bl_steer.files.image_metadata import doubtful_voxel
+from bl_steer.files.images.image_metadata import doubtful_voxel
+from bl_steer.files.pixel_size import small_edges
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
 from bl_steer.protocols import Array, Table
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_voxel",
     "empty_phase_warnings",
     "interval_warnings",
+    "orientation_warnings",
     "plane_warnings",
     "resolution_warnings",
     "thin_part_warnings",
@@ -33,13 +35,16 @@ __all__ = [
 THIN_PARTS = 1.4
 """Of a measure with what is one voxel thick to that without, or the reverse, worth a warning. In
 electrodes whose films are resolved it is 1.25 at the most."""
-LEAST_NM = 1.0
-"""Edge of a voxel below which the user is asked for the unit."""
+FEW_ORIENTATIONS = 1.15
+"""Of a measure whose directions are taken for few to that over all directions, or the reverse,
+worth a warning. Isotropic electrodes with voxels of 1:1 to 12:1 draw none."""
 WHITE = 255
 """What Fiji, GIMP and QuPath write for the second of two phases."""
 MAX_PHASES = 16
 MAX_RATIO = 1000
 """Of the longest edge of a voxel to the shortest; beyond it a unit is wrong."""
+LEAST_EDGE_NM, MOST_EDGE_NM = 1e-6, 1e9
+"""Beyond them no voxel was meant, and volumes leave the range of floats."""
 NEARLY = 0.95
 """Share of a pixel's edge from which a voxel counts as no thinner."""
 RESOLVED = 4
@@ -95,12 +100,17 @@ def check_voxel(
         shown = ", ".join(f"{edge:g}" for edge in edges) or "nothing"
         raise ValueError(
             "a voxel must have three positive edges z, y, x in nm, got "
-            f"{stated if stated and not edges else shown}; try voxel_size_nm=100,10,10 for slices "
-            "100 nm apart with pixels of 10 nm"
+            f"{f'nothing: {stated}' if stated and not edges else shown}; give them in nm, "
+            "voxel_size_nm=100,10,10 for slices 100 nm apart with pixels of 10 nm"
         )
     if max(edges) > MAX_RATIO * min(edges):
         raise ValueError(
             f"a voxel must have edges that differ by a factor of {MAX_RATIO} at most, got "
+            f"{', '.join(f'{edge:g}' for edge in edges)} nm; give all three in nm, as 100,10,10"
+        )
+    if not all(LEAST_EDGE_NM <= edge <= MOST_EDGE_NM for edge in edges):
+        raise ValueError(
+            f"a voxel must have edges of {LEAST_EDGE_NM:g} to {MOST_EDGE_NM:g} nm, got "
             f"{', '.join(f'{edge:g}' for edge in edges)} nm; give all three in nm, as 100,10,10"
         )
     return edges[0], edges[1], edges[2]
@@ -165,17 +175,13 @@ def empty_phase_warnings(phases: Sequence[str], counts: Sequence[int]) -> Iterat
 
 def white_notes(told: Mapping[int, str] | None, used: Mapping[int, str]) -> Iterator[str]:
     """Say that labels 0 and 255 were taken for the two phases that were named."""
-    if told is not None and list(told) != list(used):
+    if told is not None and WHITE in used and WHITE not in told:
         yield f"labels 0 and {WHITE} are read as the phases {' and '.join(used.values())}"
 
 
 def voxel_warnings(voxel_nm: tuple[float, float, float], *, by_hand: bool) -> Iterator[str]:
     """Ask for the unit of tiny voxels, and for the order of edges that were given by hand."""
-    if min(voxel_nm) < LEAST_NM:
-        yield (
-            f"voxels of {' × '.join(f'{edge:g}' for edge in voxel_nm)} nm are smaller "
-            "than those of any microscope; were they meant in µm?"
-        )
+    yield from small_edges("voxels", voxel_nm)
     z, *pixel = voxel_nm
     if by_hand:
         yield from doubtful_voxel(voxel_nm, "you state")
@@ -206,14 +212,24 @@ def interval_warnings(
     than a feature share it with their neighbours, and differ too little from each other.
     """
     parts = Blocks.of(shape, blocks)
+    used = f"{' × '.join(map(str, parts.shape))} along z, y and x"
     if len(parts) < MIN_BLOCKS:
         enough = len(Blocks.of(shape, MIN_BLOCKS)) >= MIN_BLOCKS
         yield (
             f"no intervals: there must be {MIN_BLOCKS} blocks, each edge {MIN_EDGE} voxels or "
-            f"more, got {len(parts)} in the volume of {' × '.join(map(str, shape))} voxels; take "
+            f"more, got {used} in the volume of {' × '.join(map(str, shape))} voxels; take "
             f"{f'more blocks than {blocks} along each axis' if enough else 'a larger volume'}"
         )
         return
+    # An axis of one voxel cannot be cut, as `plane_warnings` says.
+    if fewer := [k for k in range(3) if shape[k] > 1 and parts.shape[k] < blocks]:
+        short = " and ".join(
+            f"{parts.shape[k]} along {'zyx'[k]} ({shape[k]} voxels)" for k in fewer
+        )
+        yield (
+            f"intervals come from fewer blocks than the {blocks} along each axis that were asked "
+            f"for: {short}, since each edge of a block has {MIN_EDGE} voxels or more; {used} in all"
+        )
     edges = np.array(shape) / np.array(parts.shape) * np.array(voxel_nm)
     # Where no chord ends within the box, they are at least as long; one voxel has none.
     known = np.where(np.isfinite(chords_nm), chords_nm, 0.0).max(axis=0)
@@ -221,13 +237,27 @@ def interval_warnings(
     longest[np.array(shape) == 1] = 1e-9 * edges[np.array(shape) == 1]
     if (edges < 2 * longest).any():
         axis = int(np.argmin(edges / longest))
-        remedy = "take fewer blocks or a larger volume"
-        if parts.shape[axis] == 1:
-            remedy = "take a larger volume"
+        n = parts.shape[axis]
+        remedy = "take a larger volume"
+        if fitting := _wide_enough(shape, voxel_nm, longest, max(parts.shape)):
+            remedy = f"take {fitting} blocks along each axis, or a larger volume"
         yield (
-            f"intervals are too narrow: blocks are {edges[axis]:.4g} nm along {'zyx'[axis]}, under "
-            f"twice the mean chord of {longest[axis]:.4g} nm; {remedy}"
+            f"intervals are too narrow: the {n} block{'s' if n > 1 else ''} along {'zyx'[axis]} "
+            f"{'are' if n > 1 else 'is'} {edges[axis]:.4g} nm wide, under twice the mean chord of "
+            f"{longest[axis]:.4g} nm; {remedy}"
         )
+
+
+def _wide_enough(
+    shape: tuple[int, int, int], voxel_nm: tuple[float, float, float], chords_nm: Array, used: int
+) -> int | None:
+    """Return how many blocks along each axis, fewer than were used, are wide enough; else None."""
+    for blocks in range(used - 1, 0, -1):
+        parts = Blocks.of(shape, blocks)
+        edges = np.array(shape) / np.array(parts.shape) * np.array(voxel_nm)
+        if len(parts) >= MIN_BLOCKS and (edges >= 2 * chords_nm).all():
+            return blocks
+    return None
 
 
 def plane_warnings(shape: tuple[int, int, int]) -> Iterator[str]:
@@ -261,6 +291,29 @@ def thin_part_warnings(table: Table, what: str, unit: str, thick: Array) -> Iter
                 "without what is one voxel thick (single voxels, the thinnest films, edges of "
                 "sharp wedges): what of it is the specimen's cannot be told at this voxel; see "
                 f"labels_least_{unit} and labels_largest_{unit}"
+            )
+
+
+def orientation_warnings(
+    table: Table, what: str, unit: str, ratio: Array, directions: str
+) -> Iterator[str]:
+    """Name the areas or lines of which the directions disagree, as flat and straight ones do.
+
+    Parameters
+    ----------
+    table, what, unit : as for `thin_part_warnings`
+    ratio : of the measure if it is flat or straight, to that over all directions
+    directions : what counted them
+    """
+    shown = {"um2": "µm²", "um": "µm"}[unit]
+    names = list(zip(*(table[k] for k in sorted(table) if k.startswith("phase_")), strict=True))
+    for row, amount, times in zip(names, table[f"{what}_{unit}"], ratio, strict=True):
+        if max(times, 1 / times) > FEW_ORIENTATIONS:
+            yield (
+                f"the {what} {'–'.join(row)} has few orientations, of which the {directions} see "
+                f"too much or too little: {amount:.4g} {shown} in their mean, {amount * times:.4g} "
+                f"if all is {'flat' if unit == 'um2' else 'straight'}; see labels_least_{unit} and "
+                f"labels_largest_{unit}"
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from bl_steer.analysis.structure.tables import AXES, UM, Measures
 
@@ -106,6 +107,9 @@ def draw_isotropy(measures: Measures) -> Figure:
     left.set(xlabel="lag (nm)", ylabel="both points in the phase (probability)")
     left.set_title("two-point correlation; thin lines: no correlation", fontsize=10)
     right.set(xlabel="chord length (nm)", ylabel="chords at least this long (share)", xscale="log")
+    right.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    right.xaxis.set_major_formatter("{x:g}")
+    right.xaxis.set_minor_formatter(NullFormatter())  # labels of all within a decade overlap
     right.set_title("chord lengths", fontsize=10)
     right.set_ylim(0, 1.02)
     right.legend(fontsize="small", frameon=False)

@@ -42,4 +42,4 @@ def volume_fractions(
     counts = count(volume, cut, add_voxels, (none,), (len(volume.names),), progress)
     drawn = Draws.of(len(cut), n_draws, seed).sums(counts)
     shares = drawn / drawn.sum(axis=1, keepdims=True)
-    return Fractions(volume.fractions, *interval(volume.fractions, shares, len(cut)))
+    return Fractions(volume.fractions, *interval(volume.fractions, shares, len(cut), most=1.0))

@@ -37,7 +37,10 @@ def inputs_from_file(path: str | Path) -> Inputs:
     wanted = (*KNOWN, "pitch_nm", "pixel_size_nm", "stated_voxel", "lossy")
     known = {key: stored.known[key] for key in wanted if key in stored.known}
     if "pixel_size_nm" in known and "voxel_size_nm" not in known:
-        said = f"pixels of {known['pixel_size_nm']:g} nm in the file, and no distance of the planes"
+        said = (
+            f"{Path(path).name} states pixels of {known['pixel_size_nm']:g} nm, and no distance "
+            "of the planes"
+        )
         known = {"stated_voxel": said, **known}
     return Inputs(
         {"labels": stored.array}, known, {"files": [str(path)]}, [*stored.notes, *stored.gaps]

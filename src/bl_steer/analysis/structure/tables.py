@@ -18,7 +18,7 @@ from bl_steer.analysis.structure.triple_lines import TripleLines
 from bl_steer.analysis.structure.volume import LabelVolume
 from bl_steer.protocols import Array, Table
 
-__all__ = ["Measures", "tables_of"]
+__all__ = ["Measures", "flat_ratios", "tables_of"]
 
 UM = 1e-3
 """µm in a nm."""
@@ -51,7 +51,7 @@ def tables_of(measures: Measures) -> dict[str, Table]:
     ``volumes``: a row for each phase, with its surface to all others; ``areas``: a row for each
     pair of phases; ``directions``: the area that each direction alone would give; ``triple_lines``:
     a row for each three phases; in both, ``labels_least`` and ``labels_largest``: between what the
-    labels leave it, `thick_parts.between`, for areas with `directions.flat_ratio`;
+    labels leave it, `thick_parts.between`, with `directions.flat_ratio`;
     ``connectivity``; ``chords``: mean and median by phase and axis; ``chord_lengths``: their
     distribution; ``correlation``: by phase, axis and lag.
     """
@@ -94,7 +94,7 @@ def _areas(measures: Measures) -> Table:
     mean = np.where(area > 0, areas.area_nm2[a, b], np.nan)
     spread = np.sqrt(areas.directions.weights @ (by_direction / mean - 1) ** 2)
     thick = measures.thick_areas.area_nm2[a, b] * UM**2
-    one, other = area * _flat_ratios(areas), thick * _flat_ratios(measures.thick_areas)
+    one, other = area * flat_ratios(areas), thick * flat_ratios(measures.thick_areas)
     least, _ = between(np.minimum(area, one), np.minimum(thick, other), AREA_ALLOWANCE)
     _, largest = between(np.maximum(area, one), np.maximum(thick, other), AREA_ALLOWANCE)
     return {
@@ -112,7 +112,7 @@ def _areas(measures: Measures) -> Table:
     }
 
 
-def _flat_ratios(areas: ContactAreas) -> Array:
+def flat_ratios(areas: ContactAreas) -> Array:
     """Return what the directions leave of each pair's area, where its interfaces are flat."""
     a, b = np.triu_indices(len(areas.area_nm2), 1)
     directions = areas.directions
@@ -145,8 +145,10 @@ def _triple_lines(measures: Measures) -> Table:
         f"phase_{letter}": names[lines.triples[:, k]] for k, letter in enumerate("abc")
     }
     box_um3 = volume.n_voxels * volume.voxel_nm3 * UM**3
-    thick = measures.thick_lines.length_nm * UM
-    least, largest = between(lines.length_nm * UM, thick, LINE_ALLOWANCE)
+    length, thick = lines.length_nm * UM, measures.thick_lines.length_nm * UM
+    one, other = length * lines.straight_ratio, thick * measures.thick_lines.straight_ratio
+    least, _ = between(np.minimum(length, one), np.minimum(thick, other), LINE_ALLOWANCE)
+    _, largest = between(np.maximum(length, one), np.maximum(thick, other), LINE_ALLOWANCE)
     return {
         **columns,
         "length_um": lines.length_nm * UM,

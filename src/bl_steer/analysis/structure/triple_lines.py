@@ -10,7 +10,12 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.structure.blocks import Blocks, Draws, interval
 from bl_steer.analysis.structure.counting import add_triangles, count
-from bl_steer.analysis.structure.directions import flat_range, primitive_offsets, sphere_shares
+from bl_steer.analysis.structure.directions import (
+    flat_range,
+    flat_ratio,
+    primitive_offsets,
+    sphere_shares,
+)
 from bl_steer.analysis.structure.volume import LabelVolume
 from bl_steer.protocols import Array, Progress
 
@@ -27,6 +32,8 @@ class TripleLines:
     length_nm, low_nm, high_nm : with the 95 % interval, shape (n_triples,)
     straight_least, straight_largest : share of a straight line that is seen, in the worst
         orientations; the true length of parallel lines is between length / largest and / least
+    straight_ratio : what the planes leave of each length where lines are straight and run in few
+        directions, over `length_nm`, shape (n_triples,); 1 where all planes see the same
     """
 
     triples: NDArray[np.int64]
@@ -35,6 +42,7 @@ class TripleLines:
     high_nm: Array
     straight_least: float
     straight_largest: float
+    straight_ratio: Array
 
 
 @dataclass(frozen=True)
@@ -116,7 +124,7 @@ def triple_line_lengths(
     straight = flat_range(planes.normals, weights)
     if not len(triples) or not len(planes.normals):
         none = np.full(len(triples), np.nan)  # a row of voxels has no plane that lines could pierce
-        return TripleLines(triples, none, none, none, *straight)
+        return TripleLines(triples, none, none, none, *straight, np.ones(len(triples)))
     cut = Blocks.of(volume.shape, blocks)
     probe = (planes.vertices, _numbers(triples, n_phases))
     counts = count(
@@ -133,10 +141,16 @@ def triple_line_lengths(
     def length(n: Array, available: Array) -> Array:
         return np.asarray(np.einsum("t,...tk->...k", factors, n / available[..., None]))
 
-    total = length(counts.sum(axis=0), np.maximum(positions.sum(axis=0), 1))
+    n, available = counts.sum(axis=0), np.maximum(positions.sum(axis=0), 1)
+    total = length(n, available)
+    by_family = np.zeros((len(weights), len(triples)))  # if one stood for all
+    np.add.at(by_family, planes.families, (factors / available)[:, None] * n)
+    by_family /= weights[:, None]
     draws = Draws.of(len(cut), n_draws, seed)
     drawn = length(draws.sums(counts), np.maximum(draws.sums(positions), 1))
-    return TripleLines(triples, total, *interval(total, drawn, len(cut)), *straight)
+    # A plane sees a line as a line sees a plane: 2 |normal · direction|.
+    ratio = np.array([flat_ratio(planes.normals, weights, lengths) for lengths in by_family.T])
+    return TripleLines(triples, total, *interval(total, drawn, len(cut)), *straight, ratio)
 
 
 def _planes(voxel_size_nm: tuple[float, float, float]) -> _Planes:

@@ -158,8 +158,11 @@ def _read(labels: Any, start: int, stop: int) -> NDArray[np.uint8]:
     if planes.dtype.kind != "b" and planes.dtype != np.uint8:
         low, high = planes.min(), planes.max()
         if low < 0 or high > 255:
-            raise ValueError(
-                f"labels must be whole numbers 0 … 255, got {low} … {high}; segment grey levels "
-                "first (bl-steer segment run), or number the phases anew"
+            remedy = (
+                "crop the volume to what is labelled, or give the rest a number of its own, such "
+                "as 255, and name it as a phase"
+                if low < 0
+                else "segment grey levels first (bl-steer segment run), or number the phases anew"
             )
+            raise ValueError(f"labels must be whole numbers 0 … 255, got {low} … {high}; {remedy}")
     return planes.astype(np.uint8, copy=False)

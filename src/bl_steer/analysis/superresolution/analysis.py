@@ -80,7 +80,7 @@ class SuperResolutionAnalysis:
     """Insert planes between the slices of a stack, learnt from the stack's own planes."""
 
     name: ClassVar[str] = "superres"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "9"
     Params: ClassVar[type[BaseModel]] = SuperResolutionParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -188,7 +188,7 @@ def result_of(
             *contradictions("a pitch", params.pitch_nm, inputs.metadata.get("pitch_nm")),
             *contradictions("a pixel", params.pixel_size_nm, inputs.metadata.get("pixel_size_nm")),
             *lossy_warnings(inputs.metadata, params.n_phases),
-            *_warnings(model, slices, voxel_nm, learnt_here=params.model is None),
+            *_warnings(model, slices, voxel_nm, inputs.metadata, learnt_here=params.model is None),
             *isotropy.warnings,
             limit_of(voxel_nm[0]),
         ),
@@ -199,6 +199,7 @@ def _warnings(
     model: superresolution.SuperResolutionModel,
     slices: Any,
     voxel_nm: tuple[float, float, float],
+    metadata: Mapping[str, Any],
     *,
     learnt_here: bool,
 ) -> Iterator[str]:
@@ -211,7 +212,7 @@ def _warnings(
         learnt_pitch_px=model.settings.decimation.pitch_px,
         learnt_voxel_nm=model.card.get("data", {}).get("voxel_nm"),
     )
-    yield from stack_warnings(slices, n_phases, voxel_nm)
+    yield from stack_warnings(slices, n_phases, voxel_nm, metadata.get("slice_files", ()))
     yield from check_warnings(model.card)
 
 
@@ -232,7 +233,7 @@ def voxel_of(
         raise ValueError(
             f"slices must have {' and '.join(missing)}, which their files do not state"
             f"{f' ({stated})' if (stated := metadata.get('stated_voxel')) else ''}; give "
-            f"{'it' if len(missing) == 1 else 'both'} as the instrument had it"
+            f"{'it' if len(missing) == 1 else 'both'} in nm, as the instrument had it"
         )
     return float(pitch), float(size), float(size)
 

@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.data_bars import BEGINS_HIGHER, bar_below
 from bl_steer.analysis.grey_levels import few_levels
+from bl_steer.analysis.margins import margins_of, strip_warnings
 from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.files.formats import LOSSY
+from bl_steer.files.pixel_size import small_edges
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import Table
-from bl_steer.slicing.bad_slices import lost_phases, steps_between, stored_twice
+from bl_steer.slicing.bad_slices import called, lost_phases, steps_between, stored_twice
 from bl_steer.slicing.grey_phases import grey_phase_warnings
 from bl_steer.slicing.motion import motion_warnings
+from bl_steer.slicing.order import order_warnings
+from bl_steer.slicing.shared_noise import NoiseOfSlices, copy_warnings, noise_warnings
 
 __all__ = [
     "absent_labels",
@@ -145,59 +149,76 @@ def lesson_warnings(
     """Say what a model should not learn from without a look, in slices in memory or in Zarr."""
     yield from lossy_warnings(metadata, n_phases)
     yield from absent_labels(even_subset(slices), n_phases)
-    yield from stack_warnings(slices, n_phases, voxel_nm)
+    yield from stack_warnings(slices, n_phases, voxel_nm, metadata.get("slice_files", ()))
 
 
 def stack_warnings(
-    slices: Any, n_phases: int | None, voxel_nm: tuple[float, float, float]
+    slices: Any,
+    n_phases: int | None,
+    voxel_nm: tuple[float, float, float],
+    files: Sequence[str] = (),
 ) -> Iterator[str]:
     """Name slices that are not what a stack should have, in memory or in Zarr.
 
-    Blank ones, doubled ones, ones that lie aside of others, and ones without a phase.
+    Blank ones, doubled ones, ones that lie aside of others, and ones without a phase; by their
+    files, where these are known.
     """
+    names = [f"{place} ({file})" for place, file in enumerate(files)]
+    yield from small_edges("voxels", voxel_nm)
     yield from like_labels(even_subset(slices), n_phases)
-    yield from blank_slices(slices, n_phases)
-    yield from doubled_slices(slices, n_phases)
-    yield from motion_warnings(_planes(slices), voxel_nm[0] / voxel_nm[1])
+    yield from blank_slices(slices, n_phases, names)
+    yield from doubled_slices(slices, n_phases, names)
+    yield from motion_warnings(_planes(slices), voxel_nm[0] / voxel_nm[1], names)
+    yield from order_warnings(_planes(slices), names, labels=n_phases is not None)
     if n_phases is not None:
-        yield from lost_phase_warnings(_planes(slices))
+        yield from lost_phase_warnings(_planes(slices), slices=names)
     elif slices.dtype.kind != "b":
-        yield from bar_warnings(slices)
-        yield from grey_phase_warnings(slices)
+        yield from bar_warnings(slices, names)
+        yield from grey_phase_warnings(slices, names)
 
 
-def bar_warnings(slices: Any) -> Iterator[str]:
-    """Name a data bar below most of the slices that are looked at, in memory or in Zarr."""
+def bar_warnings(slices: Any, names: Sequence[str] = ()) -> Iterator[str]:
+    """Name a data bar below most of the slices, and strips at their sides, that are no specimen."""
     n = int(slices.shape[0])
-    bars = [bar_below(np.asarray(slices[z])) for z in sorted({0, n // 2, n - 1})]
+    looked_at = (np.asarray(slices[z]) for z in sorted({0, n // 2, n - 1}))
+    bars = [margins_of(plane, bar_below(plane))[0] for plane in looked_at]
+    rows = max(rows for rows, _ in bars)
     if 2 * sum(rows > 0 for rows, _ in bars) > len(bars):
-        rows = max(rows for rows, _ in bars)
-        sharp = all(sharp for _, sharp in bars)
         yield (
             f"the last {rows} of {slices.shape[1]} rows of the slices look like a data bar, "
             "and are super-resolved as if they were the specimen: crop the slices above it, or "
             "give them to bl-steer slices, which cuts it off"
-            + ("" if sharp else f"; {BEGINS_HIGHER}")
+            + ("" if all(sharp for _, sharp in bars) else f"; {BEGINS_HIGHER}")
         )
+    else:
+        rows = 0
+    yield from strip_warnings((plane[: len(plane) - rows] for plane in _planes(slices)), n, names)
 
 
-def lost_phase_warnings(labels: Iterable[NDArray[Any]], names: Sequence[str] = ()) -> Iterator[str]:
+def lost_phase_warnings(
+    labels: Iterable[NDArray[Any]], names: Sequence[str] = (), slices: Sequence[str] = ()
+) -> Iterator[str]:
     """Name the slices of which one has a phase and the next all but none.
 
     Parameters
     ----------
     labels : maps (H, W), in order of depth
     names : of the phases; their numbers where they are not known
+    slices : names of the slices, as of `bl_steer.slicing.bad_slices.called`
     """
     for phase, lost in lost_phases(labels).items():
-        shown = ", ".join(map(str, lost[:LISTED])) + (", …" if len(lost) > LISTED else "")
+        shown = _shown(lost, slices)
         name = names[phase] if names else f"phase {phase}"
-        slices = "slice" if len(lost) == 1 else f"{len(lost)} slices"
+        number = "slice" if len(lost) == 1 else f"{len(lost)} slices"
         yield (
-            f"{slices} ({shown}) {'has' if len(lost) == 1 else 'have'} next to no {name}, which "
+            f"{number} ({shown}) {'has' if len(lost) == 1 else 'have'} next to no {name}, which "
             "those beside have: it was lost in the segmentation, or is missing in the images; look "
             f"at {'it' if len(lost) == 1 else 'them'}, and segment anew or leave out"
         )
+
+
+def _shown(slices: Sequence[int], names: Sequence[str]) -> str:
+    return ", ".join(called(slices[:LISTED], names)) + ", …" * (len(slices) > LISTED)
 
 
 def _planes(slices: Any) -> Iterator[NDArray[Any]]:
@@ -217,28 +238,30 @@ def absent_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
         )
 
 
-def blank_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
+def blank_slices(slices: Any, n_phases: int | None, names: Sequence[str] = ()) -> Iterator[str]:
     """Name the slices that show nothing, in memory or in Zarr; labels of one phase are sound."""
     if n_phases is not None:
         return
     blank = [z for z, plane in enumerate(_planes(slices)) if len(few_levels([plane])) == 1]
     if blank:
-        shown = ", ".join(map(str, blank[:LISTED])) + (", …" if len(blank) > LISTED else "")
         yield (
-            f"of slices 0 … {slices.shape[0] - 1}, {shown} hold one grey level in every pixel: "
-            "what is inserted beside them shows nothing; take the parts before and after by "
-            "themselves"
+            f"of slices 0 … {slices.shape[0] - 1}, {_shown(blank, names)} hold one grey level in "
+            "every pixel: what is inserted beside them shows nothing; take the parts before and "
+            "after by themselves"
         )
 
 
-def doubled_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
-    """Name the slices that are that before once more, in memory or in Zarr."""
-    labels = n_phases is not None
-    doubled = stored_twice(steps_between(_planes(slices), labels=labels), labels=labels)
+def doubled_slices(slices: Any, n_phases: int | None, names: Sequence[str] = ()) -> Iterator[str]:
+    """Name the slices that are that before once more, whole or in part, in memory or in Zarr."""
+    labels, noise = n_phases is not None, NoiseOfSlices()
+    planes = _planes(slices) if labels else noise.through(_planes(slices))
+    doubled = stored_twice(steps_between(planes, labels=labels), labels=labels)
+    shared = {place: own for place, own in noise.shared().items() if place not in doubled}
+    yield from noise_warnings(dict(zip(called(shared, names), shared.values(), strict=True)))
+    yield from copy_warnings(noise.copies, names)
     if doubled:
-        shown = ", ".join(map(str, doubled[:LISTED])) + (", …" if len(doubled) > LISTED else "")
         yield (
-            f"of slices 0 … {slices.shape[0] - 1}, {shown} "
+            f"of slices 0 … {slices.shape[0] - 1}, {_shown(doubled, names)} "
             f"{'show' if len(doubled) > 1 else 'shows'} the same face as the slice before: it was "
             "stored twice, or was not milled in between; bl-steer slices takes such a slice as "
             "missing, and keeps the depths of the others"

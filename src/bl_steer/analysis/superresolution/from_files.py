@@ -5,7 +5,6 @@ Each command returns what is printed and written as JSON. `bl_steer.files.stacks
 
 from __future__ import annotations
 
-import errno
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 import zarr
 
+from bl_steer.analysis.segmentation.training.checkpoint import resumable
 from bl_steer.analysis.superresolution.analysis import (
     SuperResolutionAnalysis,
     SuperResolutionParams,
@@ -37,13 +37,13 @@ from bl_steer.analysis.superresolution.validation import checked, leave_out
 from bl_steer.analysis.superresolution.verdict import check_warnings, verdict
 from bl_steer.analysis.superresolution.volume import SuperResolved
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
-from bl_steer.files.atomic import UnwritableError, check_place, draft_of
+from bl_steer.files.atomic import check_place, draft_of
 from bl_steer.files.errors import lossy_told
 from bl_steer.files.formats import FORMS
-from bl_steer.files.image_metadata import notes_of_pixels
+from bl_steer.files.images.image_metadata import notes_of_pixels
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
-from bl_steer.files.slice_folder import natural_key
+from bl_steer.files.slice_names import natural_key
 from bl_steer.files.stacks import check_apart, open_slices, open_stack, open_zarr
 from bl_steer.files.volumes import check_form, write_volume
 from bl_steer.files.volumes.ome_zarr import described
@@ -61,7 +61,6 @@ __all__ = [
 ]
 
 Voxel = tuple[float, float, float]
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 VOLUMES = ("volume", "uncertainty")
 RESULTS = (
     *(f"{name}{ending}" for name in VOLUMES for ending in FORMS.values()),
@@ -84,6 +83,8 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
         stored, files = open_slices(paths), sorted(paths, key=natural_key)
     wanted = ("pitch_nm", "pixel_size_nm", "stated_voxel", "lossy")
     known = {key: stored.known[key] for key in wanted if key in stored.known}
+    if stored.names:
+        known["slice_files"] = list(stored.names)
     source = {"files": [str(path) for path in files]}
     notes = [*stored.notes, *stored.gaps, *notes_of_pixels(stored.known)]
     return Inputs({"slices": stored.array}, known, source, notes)
@@ -109,11 +110,12 @@ def train(
     inputs = _lessons(stack, n_phases)
     slices = even_subset(inputs.arrays["slices"])
     check_lessons(slices)
-    model = train_model(
-        slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
-    )
-    model = checked(model, inputs.arrays["slices"], progress)
-    model.save(out)
+    with resumable(out, "checkpoint.pt", "training"):
+        model = train_model(
+            slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
+        )
+        model = checked(model, inputs.arrays["slices"], progress)
+        model.save(out)
     return {
         "model": str(out),
         "kind": model.kind,
@@ -180,7 +182,7 @@ def run_zarr(
     box = middle_box(slices, voxel_nm[0] / voxel_nm[1], network.n_values)
     check_slices(box, params.n_phases)
     isotropy = measure_isotropy(box, voxel_nm, n_phases=params.n_phases)
-    try:
+    with resumable(out, target.name, "volume"):
         super_resolve_zarr(
             model,
             stack,
@@ -189,10 +191,6 @@ def run_zarr(
             scheduler=scheduler,
             progress=Stages(STAGES["superres"], {"insert": 1.0}, progress).of("insert"),
         )
-    except OSError as error:
-        if error.errno not in DISK_FULL:
-            raise
-        raise UnwritableError.at(target, error) from error
     group: Any = zarr.open_group(str(target), mode="a")
     step = voxel_nm[0] / network.factor
     group.attrs.update(described("volume", (step, *voxel_nm[1:])))

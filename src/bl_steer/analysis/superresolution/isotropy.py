@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import less_mean, mean_and_deviation, on_pedestal
 from bl_steer.analysis.superresolution.checks import N_BLOCKS, anisotropy_warnings, check_extent
 from bl_steer.protocols import Array, Table
 
@@ -112,8 +113,11 @@ def _middle(length: int, part: int) -> slice:
 
 
 def _standardised(values: NDArray[Any]) -> NDArray[np.float32]:
+    mean, deviation = mean_and_deviation(values)
+    if not deviation or on_pedestal(mean, deviation):
+        return less_mean(values, mean, deviation or 1.0)
     grey = values.astype(np.float32)
-    return np.asarray((grey - grey.mean()) / (grey.std() or 1.0), np.float32)
+    return np.asarray((grey - grey.mean()) / grey.std(), np.float32)
 
 
 def _blocks(products: NDArray[np.float32]) -> Array:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bl_steer.analysis.grey_levels import less_mean, mean_and_deviation
 from bl_steer.analysis.model_folder import described_by_card, hash_of, read_model, write_model
 from bl_steer.analysis.superresolution.checks import check_labels, check_slices
 from bl_steer.analysis.superresolution.network import SRRAM, make_network
@@ -180,15 +181,14 @@ def shares_of(labels: NDArray[Any], n_phases: int) -> NDArray[np.float32]:
 
 def standardised(slices: NDArray[Any], mean: float, deviation: float) -> NDArray[np.float32]:
     """Return grey levels (…) less their mean, in units of their deviation, (…, 1)."""
-    scaled = (np.asarray(slices, np.float32) - np.float32(mean)) / np.float32(deviation)
-    return np.asarray(scaled[..., None], np.float32)
+    return less_mean(slices, mean, deviation)[..., None]
 
 
 def _scale(slices: NDArray[Any]) -> tuple[float, float]:
     """Return mean and deviation of the grey levels between two percentiles."""
     some = np.asarray(slices[:, ::2, ::2], np.float64)
-    some = np.clip(some, *np.percentile(some, CLIP))
-    return float(some.mean()), float(some.std()) or 1.0
+    mean, deviation = mean_and_deviation(np.clip(some, *np.percentile(some, CLIP)))
+    return mean, deviation or 1.0
 
 
 def _versions() -> dict[str, str]:

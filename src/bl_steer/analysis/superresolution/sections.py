@@ -8,6 +8,8 @@ The strips overlap by what a layer reaches, and leave no trace in the result.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -19,10 +21,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from bl_steer.analysis.superresolution.network import SRRAM, RAMBlock
+from bl_steer.analysis.torch_device import computing_device, processes_for_networks
 
 __all__ = ["ONE_RUN", "Running", "insert_rows", "interleaved", "rows_between"]
 
 Values = NDArray[np.float32]
+PIXELS = {"cpu": 1 << 16, "cuda": 1 << 21}
+"""Of a section that are worked on at a time, by device."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,8 @@ class Running:
 
     Parameters
     ----------
-    strip_px : pixels of a section that are worked on at a time, over all its rows; strips that fit
-        into the processor's cache are fast
+    strip_px : pixels of a section that are worked on at a time, over all its rows; by default 2^16,
+        which fit into a processor's cache, and 2^21 on a GPU
     precision : ``"bf16"`` pays on processors with matrix units for it; variances are always taken
         in f32
     processes : in which the sections are worked on beside one another; by default as many as
@@ -40,13 +45,23 @@ class Running:
         bit for bit
     """
 
-    strip_px: int = 1 << 16
+    strip_px: int | None = None
     precision: Literal["f32", "bf16"] = "f32"
     processes: int | None = None
 
     def __post_init__(self) -> None:
-        if self.strip_px < 1024:
+        if self.strip_px is not None and self.strip_px < 1024:
             raise ValueError(f"strip_px must be at least 1024 px, got {self.strip_px}; try 65536")
+
+    @property
+    def pixels(self) -> int:
+        """Pixels that are worked on at a time."""
+        return self.strip_px or PIXELS[computing_device().type]
+
+    @property
+    def n_processes(self) -> int | None:
+        """Processes as told, or one for a GPU."""
+        return self.processes or processes_for_networks()
 
 
 ONE_RUN = Running()
@@ -73,11 +88,11 @@ def insert_rows(
     -------
     fine : (B, n_values, (N-1)·factor + 1, W); every factor-th row is a measured one, bit for bit
     """
-    x = torch.from_numpy(np.ascontiguousarray(measured))
+    x = torch.from_numpy(np.ascontiguousarray(measured)).to(computing_device())
     with torch.inference_mode():
         for stage in stages:
-            x = interleaved(x, rows_between(stage, x, running))
-    fine: Values = x.numpy()
+            x = interleaved(x, rows_between(_beside(x, stage), x, running))
+    fine: Values = x.cpu().numpy()
     doubled = 2 ** len(stages)
     if factor is None or factor == doubled:
         return fine
@@ -91,7 +106,7 @@ def insert_rows(
 def interleaved(rows: Tensor, between: Tensor) -> Tensor:
     """Return N rows and the N-1 between them as 2N-1, shape (B, n_values, 2N-1, W)."""
     batch, n_values, n, width = rows.shape
-    out = torch.empty(batch, n_values, 2 * n - 1, width, dtype=rows.dtype)
+    out = rows.new_empty(batch, n_values, 2 * n - 1, width)
     out[:, :, ::2], out[:, :, 1::2] = rows, between
     return out
 
@@ -103,9 +118,9 @@ def rows_between(network: SRRAM, x: Tensor, running: Running = ONE_RUN) -> Tenso
     ----------
     x : sections (B, n_values, N, W), f32
     """
-    half = running.precision == "bf16"
-    width = max(8, running.strip_px // (x.shape[0] * x.shape[2]))
-    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+    half = torch.autocast(x.device.type, torch.bfloat16) if running.precision == "bf16" else None
+    width = max(8, running.pixels // (x.shape[0] * x.shape[2]))
+    with half or nullcontext():
         seen = x.contiguous(memory_format=torch.channels_last)
         first = _stripwise(network.head, width, 1, seen)
         features = first.clone()
@@ -116,6 +131,11 @@ def rows_between(network: SRRAM, x: Tensor, running: Running = ONE_RUN) -> Tenso
         added = _finished(network, features, first, width)
     out = network.between(x) + added
     return out if network.n_values == 1 else out.softmax(dim=1)
+
+
+def _beside(x: Tensor, stage: SRRAM) -> SRRAM:
+    """Return a stage on the device of its input; a model's own stages stay on the processor."""
+    return stage if x.device.type == "cpu" else deepcopy(stage).to(x.device)
 
 
 def _weighted(block: RAMBlock, channel: Tensor, branch: Tensor) -> Tensor:

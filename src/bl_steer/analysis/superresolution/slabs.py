@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import on_pedestal
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running, insert_rows
@@ -107,8 +108,10 @@ class Inserter:
         if self.model.kind == "labels":
             return choice(mean), 0.5 * apart.sum(axis=0)
         deviation = np.float32(self.model.deviation)
-        grey = mean[0] * deviation + np.float32(self.model.mean)
-        return _as_type(grey, dtype), apart[0] * deviation
+        offset: Any = np.float32(self.model.mean)
+        if on_pedestal(self.model.mean, self.model.deviation):
+            offset = np.float64(self.model.mean)
+        return _as_type(mean[0] * deviation + offset, dtype), apart[0] * deviation
 
     def _inserted(self, sections: Values) -> Values:
         return insert_rows(self.model.stages, sections, self.running, factor=self.model.factor)
@@ -116,7 +119,7 @@ class Inserter:
     def _groups(self, shape: tuple[int, ...], thickness: int) -> Iterator[slice]:
         """Yield the sections of a slab, few at a time: small ones together, large ones alone."""
         rows = n_planes(shape[0], self.model.factor)
-        few = max(1, self.running.strip_px // 2 // (rows * shape[2]))
+        few = max(1, self.running.pixels // 2 // (rows * shape[2]))
         for first in range(0, thickness, few):
             yield slice(first, min(first + few, thickness))
 
@@ -162,14 +165,20 @@ class SlabWork:
         """Write what the second pass gave."""
         self.volume[:, :, columns], self.uncertainty[:, :, columns] = found
 
-    def find_choice(self) -> PhaseChoice:
-        """Return how phases are chosen, fitted to sections spread evenly; of no use for grey."""
+    def find_choice(self, behind: int | None = None) -> PhaseChoice:
+        """Return how phases are chosen, fitted to sections spread evenly; of no use for grey.
+
+        Parameters
+        ----------
+        behind : slice, behind which one interval is fitted alone, by all of its sections if they
+            are not too many; all intervals by default
+        """
         n_values, factor = self.inserter.model.n_values, self.inserter.model.factor
         if self.inserter.model.kind == "grey":
             return PhaseChoice.free(factor, n_values)
         n, height, width = self.slices.shape
-        most = CALIBRATION_VOXELS // (n_planes(n, factor) * height)
-        step = max(1, width // min(CALIBRATION_SECTIONS, max(4, most)))
+        most = max(4, CALIBRATION_VOXELS // (n_planes(n, factor) * height))
+        step = max(1, width // (min(CALIBRATION_SECTIONS, most) if behind is None else most))
         columns = range(step // 2, width, step)
         measured = np.empty((n, height, len(columns)), self.slices.dtype)
         shares = np.empty((n_values, n_planes(n, factor), height, len(columns)), np.float32)
@@ -177,12 +186,15 @@ class SlabWork:
             at = slice(number, number + 1)
             measured[..., at], xz = self.for_second(slice(column, column + 1))
             shares[..., at], _ = self.inserter.both(measured[..., at], xz)
+        if behind is not None:
+            measured = measured[behind : behind + 2]
+            shares = shares[:, behind * factor : (behind + 1) * factor + 1]
         return PhaseChoice.fitted(shares, measured, factor)
 
 
-def _as_type(grey: Values, dtype: np.dtype[Any]) -> NDArray[Any]:
+def _as_type(grey: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
     """Return grey levels in the type of the slices, rounded and kept in its range."""
     if dtype.kind not in "ui":
-        return grey.astype(dtype)
+        return np.asarray(grey, dtype)
     limits = np.iinfo(dtype)
-    return np.clip(np.rint(grey), limits.min, limits.max).astype(dtype)
+    return np.asarray(np.clip(np.rint(grey), limits.min, limits.max), dtype)

@@ -25,6 +25,7 @@ from bl_steer.analysis.superresolution.decimation import Decimation, LessonSampl
 from bl_steer.analysis.superresolution.effort import n_doublings
 from bl_steer.analysis.superresolution.network import SRRAM, make_network
 from bl_steer.analysis.superresolution.sections import insert_rows
+from bl_steer.analysis.torch_device import computing_device
 from bl_steer.protocols import Progress
 
 __all__ = ["StageTraining", "TrainingSettings"]
@@ -117,7 +118,7 @@ class StageTraining:
             "settings": settings.model_dump(mode="json"),
             "data": _hash(slices),
         }
-        self._losses: list[list[float]] = []
+        self._losses: list[Tensor] = []
         self._start_stage()
         self._saved_at = time.monotonic()
         if self._checkpoint is not None and self._checkpoint.exists():
@@ -156,7 +157,7 @@ class StageTraining:
         if self.step % LOSS_SPAN == 0 or self.step == self._steps_of(len(self.stages)):
             self._note()
         if self.step == self._steps_of(len(self.stages)):
-            self.stages.append(self._averaged.eval().requires_grad_(False))
+            self.stages.append(self._averaged.cpu().eval().requires_grad_(False))
             if not self.finished:
                 self._start_stage()
             self.save()
@@ -192,7 +193,8 @@ class StageTraining:
 
     def _build(self) -> SRRAM:
         s = self.settings
-        return make_network(self._slices.shape[3], s.blocks, s.channels, seed=s.seed)
+        network = make_network(self._slices.shape[3], s.blocks, s.channels, seed=s.seed)
+        return network.to(computing_device())
 
     def _descend(self, measured: NDArray[np.float32], between: NDArray[np.float32]) -> None:
         stage = len(self.stages)
@@ -201,6 +203,7 @@ class StageTraining:
             group["lr"] = rate
         x = torch.from_numpy(insert_rows(self.stages, measured))
         x, truth = self._cropped(x, torch.from_numpy(between))
+        x, truth = (part.to(computing_device()) for part in (x, truth))
         x = x.contiguous(memory_format=torch.channels_last)
         loss = _loss(self._network(x), truth)
         self._optimiser.zero_grad(set_to_none=True)
@@ -208,8 +211,9 @@ class StageTraining:
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
         self._optimiser.step()
         with torch.inference_mode():
-            start = float(_loss(self._network.between(x), truth))
-        self._losses.append([float(loss.detach()), start])
+            start = _loss(self._network.between(x), truth)
+            # Read at the end of a span: a GPU works on while the next lessons are prepared.
+            self._losses.append(torch.stack([loss.detach(), start]))
 
     def _cropped(self, x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
         """Return as many rows as a lesson has, from a row that the step determines."""
@@ -233,7 +237,7 @@ class StageTraining:
                 value.lerp_(latest[key], 1 - keep)
 
     def _note(self) -> None:
-        loss, start = np.mean(self._losses, axis=0)
+        loss, start = np.mean([pair.tolist() for pair in self._losses], axis=0)
         self.history.append(
             {
                 "stage": len(self.stages),
@@ -249,7 +253,7 @@ class StageTraining:
             "stages": [stage.state_dict() for stage in self.stages],
             "step": self.step,
             "history": self.history,
-            "losses": self._losses,
+            "losses": [pair.tolist() for pair in self._losses],
             "network": self._network.state_dict(),
             "averaged": self._averaged.state_dict(),
             "optimiser": self._optimiser.state_dict(),
@@ -257,7 +261,7 @@ class StageTraining:
 
     def _restore(self, state: dict[str, Any]) -> None:
         for weights in state["stages"]:
-            stage = self._build().eval().requires_grad_(False)
+            stage = self._build().cpu().eval().requires_grad_(False)
             stage.load_state_dict(weights)
             self.stages.append(stage)
         if not self.finished:
@@ -266,7 +270,7 @@ class StageTraining:
             self._averaged.load_state_dict(state["averaged"])
             self._optimiser.load_state_dict(state["optimiser"])
         self.step, self.history = state["step"], state["history"]
-        self._losses = state["losses"]
+        self._losses = [torch.tensor(pair, dtype=torch.float64) for pair in state["losses"]]
 
 
 def _loss(answer: Tensor, truth: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from bl_steer.analysis.grey_levels import mean_and_deviation, on_pedestal
 from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.superresolution.baselines import lanczos, linear, nearest, signed_distance
 from bl_steer.analysis.superresolution.decimation import reaches
@@ -98,6 +99,10 @@ def leave_out(
             f"a stack must have {MIN_SLICES} slices to leave some out, got {len(slices)}; take more"
         )
     slices = slices[: len(slices) - (len(slices) + 1) % 2]
+    if n_phases is None:  # errors are the same without an offset that would swallow grey levels
+        mean, deviation = mean_and_deviation(slices)
+        offset = mean if on_pedestal(mean, deviation) else None
+        slices = slices if offset is None else np.subtract(slices, offset)
     shown, hidden = slices[::2], slices[1::2]
     trained = train_model(
         shown, settings.at_twice_the_pitch(), n_phases=n_phases, progress=part_of(progress, 0, 2)

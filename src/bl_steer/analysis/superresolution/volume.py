@@ -41,6 +41,7 @@ def super_resolve(
     slices: NDArray[Any],
     *,
     keep_fractions: bool = True,
+    fit_behind: int | None = None,
     running: Running = ONE_RUN,
     progress: Progress | None = None,
 ) -> SuperResolved:
@@ -51,6 +52,8 @@ def super_resolve(
     slices : (n, H, W), what the model was trained on: grey levels or labels
     keep_fractions : for labels: give the inserted planes the phase fractions and the length of
         boundary of the slices
+    fit_behind : slice; where only the planes between it and the next are used, they are given
+        those of these two slices, and not of all
 
     Raises
     ------
@@ -72,19 +75,19 @@ def super_resolve(
     shown = _Shown(progress, len(rows) + len(columns))
     with single_thread():
         first = each_result(
-            inserter.first_pass, rows, load=work.for_first, processes=running.processes
+            inserter.first_pass, rows, load=work.for_first, processes=running.n_processes
         )
         with closing(first):  # its processes end here, also after Ctrl-C
             for number, inserted in first:
                 work.keep_first(rows[number], inserted)
                 shown()
         free = PhaseChoice.free(model.factor, model.n_values)
-        choice = work.find_choice() if keep_fractions else free
+        choice = work.find_choice(fit_behind) if keep_fractions else free
         second = each_result(
             partial(inserter.second_pass, choice=choice),
             columns,
             load=work.for_second,
-            processes=running.processes,
+            processes=running.n_processes,
         )
         with closing(second):
             for number, found in second:

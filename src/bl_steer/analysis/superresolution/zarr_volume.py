@@ -98,7 +98,7 @@ def super_resolve_zarr(
             if name == "yz" and "choice" not in group.attrs:
                 group.attrs["choice"] = _choice(job, keep_fractions)
             slabs = each_part(
-                partial(step, job), todo[name], scheduler, processes=running.processes
+                partial(step, job), todo[name], scheduler, processes=running.n_processes
             )
             with closing(slabs):  # its processes end here, also after Ctrl-C
                 for _ in slabs:

@@ -28,7 +28,7 @@ from bl_steer.files.maps.hdf5 import read_numbers, unit_of
 from bl_steer.files.maps.map_file import MapFile, check_real, read_map
 from bl_steer.files.maps.nexus_data import map_data
 from bl_steer.files.maps.places import Order, Places, places_of
-from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
+from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS, OLD_ENDINGS
 from bl_steer.files.maps.tables import read_columns
 
 __all__ = ["MAP_ENDINGS", "read_any_map"]
@@ -59,7 +59,7 @@ def read_any_map(path: str | Path) -> MapFile:
     """
     path = Path(path)
     ending = path.suffix.lower()
-    if ending in TABLES:
+    if ending in (*TABLES, *OLD_ENDINGS):
         return _from_table(path)
     if ending in HDF5:
         return _from_hdf5(path)

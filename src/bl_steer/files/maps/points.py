@@ -57,13 +57,15 @@ def point_inputs(path: str | Path) -> Inputs:
     arrays = _flat(
         {key: columns[name] for key, name in column_names.items()}, column_names, Path(path).name
     )
-    unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(column_names["x"])
+    unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(column_names)
+    value_unit = unit_of_name(column_names["value"])
+    metadata = unit if value_unit is None else {**unit, "value_unit": value_unit}
     notes = [*table.notes, *_unlike_units(column_names), *like_marks(arrays["value"], REMEDY)]
     unused = [n for n in columns if n not in column_names.values() and not is_bookkeeping(n)]
     if unused := [name for name in unused if not is_index(name)]:
         notes.append(f"columns that are not used: {listed(unused)}")
     source = {"files": [str(path)], "columns": column_names}
-    return Inputs(arrays, unit, source, _sentences(notes))
+    return Inputs(arrays, metadata, source, _sentences(notes))
 
 
 def map_inputs(path: str | Path) -> Inputs:
@@ -98,11 +100,13 @@ def map_inputs(path: str | Path) -> Inputs:
     patterns = np.column_stack([columns[name] for name in channels])
     arrays = {"patterns": patterns}
     arrays |= {key: columns[name] for key, name in column_names.items()}
-    metadata: dict[str, Any] = {**_units(column_names["x"]), "frame_shape": [1, len(channels)]}
+    metadata: dict[str, Any] = {**_units(column_names), "frame_shape": [1, len(channels)]}
     axis = _axis_of(channels)
     if axis is not None:
         arrays |= {"qx": axis[0], "qz": np.zeros(1)}
         metadata["axis_unit"] = axis[1]
+    elif (value_unit := _one({unit_of_name(name) for name in channels})) is not None:
+        metadata["value_unit"] = value_unit
     notes = [*table.notes, *told_names(column_names), *_unlike_units(column_names)]
     notes += like_marks(patterns, REMEDY)
     if axis is None and len(numbered) == len(channels) and not _count(channels):
@@ -155,8 +159,7 @@ def _map_from_npz(path: Path) -> Inputs:
         "y": recorded.y.ravel().astype(float),
     }
     metadata: dict[str, Any] = {"frame_shape": list(pixels) if len(pixels) == 2 else [1, *pixels]}
-    if recorded.unit is not None:
-        metadata["unit"] = recorded.unit
+    metadata |= _units_of(recorded.unit, recorded.unit_y)
     if recorded.axes is not None:
         arrays |= {"qx": recorded.axes.qx, "qz": recorded.axes.qz}
         metadata["axis_unit"] = recorded.axes.unit
@@ -215,9 +218,19 @@ def _columns_of(columns: Mapping[str, Any], file: str) -> dict[str, str]:
     return {key: by_key[key] for key in NAMES}
 
 
-def _units(name: str) -> dict[str, str]:
-    unit = unit_of_name(name)
-    return {} if unit is None else {"unit": unit}
+def _units(names: Mapping[str, str]) -> dict[str, str]:
+    return _units_of(*(unit_of_name(names[key]) for key in ("x", "y")))
+
+
+def _units_of(x: str | None, y: str | None) -> dict[str, str]:
+    """Return the unit of both axes, or of each, as `bl_steer.runs.unit_of_axes` has them."""
+    if x == y:
+        return {} if x is None else {"unit": x}
+    return {"unit": f"{x or ''},{y or ''}"}
+
+
+def _one(units: set[str | None]) -> str | None:
+    return units.pop() if len(units) == 1 else None
 
 
 def _unlike_units(names: Mapping[str, str]) -> list[str]:

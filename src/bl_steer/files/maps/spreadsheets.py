@@ -9,13 +9,26 @@ import re
 from pathlib import Path
 from typing import Any
 
-from python_calamine import CalamineError, CalamineWorkbook, ZipError
+from python_calamine import CalamineError, CalamineWorkbook, SheetVisibleEnum, ZipError
 
 from bl_steer.files.maps.thousands import COMMA_FOR_THOUSANDS, note_on_points
 
-__all__ = ["BOOK_ENDINGS", "PARTED_BY", "lines_of_book"]
+__all__ = [
+    "BOOK_ENDINGS",
+    "OLD_ENDINGS",
+    "PARTED_BY",
+    "check_new_book",
+    "is_old_book",
+    "lines_of_book",
+]
 
 BOOK_ENDINGS = (".xlsx", ".ods")
+OLD_ENDINGS = (".xls", ".xlt")
+OLD_HEADS = (
+    b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",  # CFB: of Excel 97 to 2003, or with a password
+    *(b"\x09\0\x04\0", b"\x09\x02\x06\0", b"\x09\x04\x06\0"),  # BIFF 2, 3 and 4
+    *(b"\x09\x08\x08\0", b"\x09\x08\x10\0"),  # BIFF 5 and 8
+)
 PARTED_BY = "\t"
 DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
 NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
@@ -23,8 +36,30 @@ LONGEST = 1e15
 """Whole numbers up to here are written without a point."""
 
 
+def is_old_book(head: bytes) -> bool:
+    """Return whether a file begins as a workbook of Excel before 2007, or one with a password."""
+    return head.startswith(OLD_HEADS)
+
+
+def check_new_book(head: bytes, name: str) -> None:
+    """Refuse a workbook that is not read, by its first bytes.
+
+    Raises
+    ------
+    ValueError
+        When it is of Excel before 2007, or has a password.
+    """
+    if is_old_book(head):
+        raise ValueError(
+            f"a workbook must be an .xlsx or .ods without a password, got {name}, which is of "
+            "Excel before 2007 or has one; save it as Excel Workbook (.xlsx) without a password"
+        )
+
+
 def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
     """Return the rows of the sheet with the table as lines with tabs, and notes.
+
+    A hidden sheet, which the user does not see, is read where no other has a table.
 
     The line of a row is the row's number, so that an error names the row that the user sees.
 
@@ -35,6 +70,10 @@ def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
     """
     try:
         with CalamineWorkbook.from_path(path) as book:
+            seen = {
+                sheet.name: sheet.visible == SheetVisibleEnum.Visible
+                for sheet in book.sheets_metadata
+            }
             filled = {}
             for name in book.sheet_names:
                 if rows := book.get_sheet_by_name(name).to_python(skip_empty_area=False):
@@ -47,11 +86,12 @@ def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
         ) from error
     if not filled:
         raise ValueError(f"a workbook must have rows, got none in {path.name}; check the file")
-    name = _sheet_of_table(filled, path)
+    shown = {name: rows for name, rows in filled.items() if seen.get(name, True)}
+    name = _sheet_of_table(shown if any(map(_is_table, shown.values())) else filled, path)
     rows = filled.pop(name)
     notes = []
     if filled:
-        left = ", ".join(map(repr, filled))
+        left = ", ".join(f"{one!r}{'' if one in shown else ' (hidden)'}" for one in filled)
         notes.append(f"sheet {name!r} is read; left out: {left}")
     width = max(len(row) for row in rows)
     texts = [cell for row in rows for cell in row if isinstance(cell, str)]

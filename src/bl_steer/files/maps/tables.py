@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,8 +16,10 @@ import numpy as np
 
 from bl_steer.files.errors import listed
 from bl_steer.files.maps.column_names import NAMES, plain_name, with_unit
+from bl_steer.files.maps.empty_columns import note_on_empty, without_empty
 from bl_steer.files.maps.encodings import text_of_table
-from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS, PARTED_BY, lines_of_book
+from bl_steer.files.maps.quoted_lines import whole_lines
+from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS, PARTED_BY, check_new_book, lines_of_book
 from bl_steer.files.maps.thousands import COMMA_FOR_THOUSANDS, note_on_points
 from bl_steer.protocols import Array
 
@@ -26,6 +28,8 @@ __all__ = ["Columns", "read_columns", "read_table"]
 MAX_COLUMNS = 20_000
 MAX_VALUES = 100_000_000
 ZIP = b"PK\3\4"
+BLANK = ' \t\r\n,;"'
+"""What a line has in which no cell is filled."""
 SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 """What Excel takes from a first line, and may have written there."""
 MISSING = {
@@ -63,9 +67,10 @@ def read_columns(path: str | Path) -> Columns:
     path : ``.xlsx``, ``.ods``, or a text in UTF-8, UTF-16, CP932, EUC-JP, CP949 or
         Latin-1, where these can be told apart; columns parted by comma, semicolon or tab,
         and then decimals may have a comma, or by blanks; lines from ``#`` are left out, but for
-        names right above; a first line ``sep=;``, as for Excel, is heeded. Units may stand in a
-        line below the names. Cells that are empty, or say that nothing is there, are NaN; columns
-        without any number, such as time stamps, are left out and told
+        names right above; a first line ``sep=;``, as for Excel, is heeded. A quoted cell may go on
+        over several lines. Units may stand in a line below the names. Cells that are empty, or say
+        that nothing is there, are NaN; columns without any number, such as time stamps, are left
+        out and told
 
     Raises
     ------
@@ -77,7 +82,7 @@ def read_columns(path: str | Path) -> Columns:
     said = SEPARATOR.fullmatch(every[0]) if every and not parted_by else None
     numbers, lines = [], []  # as an editor counts the lines
     for number, line in enumerate(every, start=1):
-        if line.strip() and not line.startswith("#") and not (said and number == 1):
+        if line.strip(BLANK) and not line.startswith("#") and not (said and number == 1):
             numbers.append(number)
             lines.append(line)
     if not lines:
@@ -100,6 +105,15 @@ def read_columns(path: str | Path) -> Columns:
         if len(line) > csv.field_size_limit():
             _row(line, delimiter, number, path)  # numpy would take any number of digits
     first = _row(lines[0], delimiter, numbers[0], path)
+    if not all(cell.strip() for cell in first):
+
+        def rows() -> Iterator[list[str]]:
+            for line, number in zip(lines, numbers, strict=True):
+                yield _row(line, delimiter, number, path)
+
+        if (fewer := without_empty(rows, delimiter, by_letter=bool(parted_by))) is not None:
+            lines, told = fewer[0], [*told, *fewer[1]]
+            first = _row(lines[0], delimiter, numbers[0], path)
     is_matrix = not first[0].strip()
     named = is_matrix or any(_number(cell) is None for cell in first if not _is_missing(cell))
     titles = [cell.strip() for cell in first] if named else [str(n + 1) for n in range(len(first))]
@@ -112,7 +126,7 @@ def read_columns(path: str | Path) -> Columns:
         told = [*told, *note_on_points(cells, titles, path.name)]
     read = _Rows(path, numbers[named:], lines[named:], delimiter).columns(titles, named)
     if parted_by:
-        told = [*told, *_empty_columns(read, path.name)]
+        told = [*told, *note_on_empty(read.by_name, path)]
     return replace(read, notes=[*told, *read.notes])
 
 
@@ -239,27 +253,6 @@ def _are_units(rows: Sequence[Sequence[str]]) -> bool:
     )
 
 
-def _empty_columns(read: Columns, file: str) -> list[str]:
-    """Return a note on columns of a workbook without any value.
-
-    Raises
-    ------
-    ValueError
-        When x, y or the value is such a column.
-    """
-    empty = [name for name, column in read.by_name.items() if np.isnan(column).all()]
-    why = (
-        "formulas whose results are not stored read as empty cells: open the workbook in Excel or "
-        "LibreOffice and save it"
-    )
-    for name in empty:
-        if any(plain_name(name) in choices for choices in NAMES.values()):
-            raise ValueError(
-                f"column {name!r} must hold numbers, got empty cells alone in {file}; {why}"
-            )
-    return [f"columns without a value: {listed(empty)}; {why}"] if empty else []
-
-
 def _is_text(name: str, cells: Sequence[str]) -> bool:
     """Return whether a column has words and no number; that of x, y or the value must have some."""
     filled = [cell for cell in cells if not _is_missing(cell)]
@@ -325,7 +318,9 @@ def _contents(path: Path) -> tuple[list[str], str, list[str]]:
     """Return the lines of a table, what parts their cells where that is certain, and notes."""
     try:
         with path.open("rb") as file:
-            is_book = file.read(4) == ZIP or path.suffix.lower() in BOOK_ENDINGS
+            head = file.read(8)
+            check_new_book(head, path.name)
+            is_book = head.startswith(ZIP) or path.suffix.lower() in BOOK_ENDINGS
             content = b"" if is_book else path.read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"a table must exist, got {str(path)!r}; check the path") from error
@@ -338,4 +333,5 @@ def _contents(path: Path) -> tuple[list[str], str, list[str]]:
         lines, notes = lines_of_book(path)
         return lines, PARTED_BY, notes
     text, notes = text_of_table(content, path.name)
-    return text.splitlines(), "", notes
+    lines = text.splitlines()
+    return whole_lines(lines) if '"' in text else lines, "", notes

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import archive_arrays, text_of
 from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.cell import q_of_cell
 from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees, put_circle
 from bl_steer.files.scans.joining import per_point
+from bl_steer.files.scans.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.scan import Scan, is_rate
 from bl_steer.protocols import Array
 

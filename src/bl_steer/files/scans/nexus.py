@@ -6,7 +6,6 @@ counts, circles by their motors' names, energy, distance and pixel size by NeXus
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
-from bl_steer.files.archives import MAX_BYTES, check_expansion
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.maps.hdf5 import scaled
-from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.cell import q_of_cell
 from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit, text_of_unit
+from bl_steer.files.scans.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.scan import Scan, is_rate
+from bl_steer.files.scans.whole_datasets import read_whole
 from bl_steer.protocols import Array
 
 __all__ = ["read_nexus"]
@@ -55,7 +54,7 @@ def read_nexus(path: Path) -> Scan:
     with file:
         datasets = dict(_datasets(_entry(file)))
         signal = _signal(_entry(file), datasets)
-        counts, scale = scaled(signal.parent, signal.name.rpartition("/")[2], _read(signal))
+        counts, scale = scaled(signal.parent, signal.name.rpartition("/")[2], read_whole(signal))
         n = len(counts) if counts.ndim else 0
         angles, notes = _angles(datasets, signal.name, n)
         hkl = _triple(datasets)
@@ -156,67 +155,6 @@ def _default_groups(entry: h5py.Group) -> Iterator[h5py.Group]:
             yield entry[name]
 
 
-def _read(dataset: h5py.Dataset) -> Any:
-    """Return an array, once its sources are known to be there: HDF5 makes zeros of absent ones."""
-    name = str(dataset.name)[-60:]
-    if dataset.is_virtual:
-        folder = Path(dataset.file.filename).parent
-        files = sorted({source.file_name for source in dataset.virtual_sources()} - {"."})
-        missing = [f for f in files if not (folder / f).exists()]
-        missing = missing or _without_data(dataset, folder)
-        if missing:
-            raise FileFormatError(
-                f"must have the sources of its virtual dataset {name} beside it, got {len(missing)}"
-                f" of {len(files)} missing, such as {missing[0][-60:]!r}; copy them, too: without "
-                "them HDF5 reads zeros"
-            )
-    elif unwritten := _unwritten(dataset):
-        raise FileFormatError(
-            f"must have all of {name} written, got {unwritten}; its writer may have died: save the "
-            "frames that are there, with their angles, as a file of their own"
-        )
-    if not dataset.is_virtual and not dataset.external:
-        check_expansion(dataset.nbytes, dataset.id.get_storage_size())
-    if dataset.nbytes > MAX_BYTES:
-        raise FileFormatError(
-            f"must hold at most {MAX_BYTES / 2**30:.0f} GiB, got shape {dataset.shape} in {name}; "
-            "cut it into parts"
-        )
-    try:
-        array = np.asarray(dataset[()])
-    except (OSError, RuntimeError, ValueError) as error:
-        raise FileFormatError(
-            f"must have readable data, got a fault in {name} ({str(error)[:80]}); install "
-            "hdf5plugin where a filter is missing, or copy it anew"
-        ) from error
-    # (n, 1, H, W), as some detectors' writers have it.
-    return array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else array
-
-
-def _without_data(dataset: h5py.Dataset, folder: Path) -> list[str]:
-    """Return the sources that are there, but do not hold the dataset that is referred to."""
-    missing = []
-    for source in dataset.virtual_sources():
-        if source.file_name == ".":
-            continue
-        with h5py.File(folder / source.file_name, "r", locking=False) as file:
-            if source.dset_name not in file:
-                missing.append(f"{source.file_name}:{source.dset_name}")
-    return missing
-
-
-def _unwritten(dataset: h5py.Dataset) -> str:
-    """Say how much was never written, which HDF5 reads as zeros; nothing where all was."""
-    if dataset.external or not dataset.size:
-        return ""
-    if dataset.chunks is None:
-        return "" if dataset.id.get_storage_size() else "none of it"
-    parts = zip(dataset.shape, dataset.chunks, strict=True)
-    planned = math.prod(-(-size // chunk) for size, chunk in parts)
-    written = dataset.id.get_num_chunks()
-    return "" if written >= planned else f"{written} of {planned} chunks"
-
-
 def _angles(
     datasets: Mapping[str, h5py.Dataset], signal: str, n: int
 ) -> tuple[dict[str, Array], list[str]]:
@@ -235,7 +173,7 @@ def _angles(
     notes: list[str] = []
     for circle, dataset in best.items():
         unit = dataset.attrs.get("units", "")
-        values, said = in_degrees(circle, _read(dataset), unit)
+        values, said = in_degrees(circle, read_whole(dataset), unit)
         angles[circle] = np.full(n, float(values.ravel()[0])) if values.size == 1 else values
         notes += said
     return angles, notes
@@ -251,7 +189,7 @@ def _named(datasets: Mapping[str, h5py.Dataset], names: tuple[str, ...]) -> Iter
 
 def _number(datasets: Mapping[str, h5py.Dataset], unit: str, *names: str) -> float | None:
     for dataset in _named(datasets, names):
-        values = np.ravel(_read(dataset))
+        values = np.ravel(read_whole(dataset))
         value = float(values[0])
         if np.ptp(values) > SAME * abs(value):
             raise FileFormatError(
@@ -284,9 +222,11 @@ def _detector(datasets: Mapping[str, h5py.Dataset]) -> tuple[dict[str, Any], lis
         facts["distance_mm"] = distance
     centre = [next(_named(datasets, (f"beam_center_{axis}",)), None) for axis in "yx"]
     if None not in centre:
-        facts["beam_centre"] = [float(np.ravel(_read(d))[0]) for d in centre]
+        facts["beam_centre"] = [float(np.ravel(read_whole(d))[0]) for d in centre]
     corrections = ("flatfield_applied", "countrate_correction_applied")
-    applied = [d.name.rpartition("/")[2] for d in _named(datasets, corrections) if _read(d).any()]
+    applied = [
+        d.name.rpartition("/")[2] for d in _named(datasets, corrections) if read_whole(d).any()
+    ]
     return facts, [f"the detector says {name}: not repeated" for name in applied]
 
 
@@ -294,7 +234,7 @@ def _per_frame(
     datasets: Mapping[str, h5py.Dataset], names: tuple[str, ...], n: int
 ) -> Array | None:
     for dataset in _named(datasets, names):
-        values = np.ravel(_read(dataset)).astype(float)
+        values = np.ravel(read_whole(dataset)).astype(float)
         if values.size in (1, n):
             return np.array(np.broadcast_to(values, n))
     return None
@@ -307,7 +247,7 @@ def _monitor(datasets: Mapping[str, h5py.Dataset], n: int) -> Array | None:
             words[-1] in ("data", "integral") and len(words) > 1 and words[-2] == "monitor"
         )
         if is_monitor and dataset.shape == (n,) and dataset.dtype.kind in "iuf":
-            return np.asarray(_read(dataset), dtype=float)
+            return np.asarray(read_whole(dataset), dtype=float)
     return None
 
 
@@ -327,7 +267,7 @@ def _mask(
         return None
     beside = signal.parent.name
     best = max(masks, key=lambda d: (d.parent.name == beside, d.shape[-2:] == shape[-2:]))
-    bad = bad_pixels_of(_read(best))
+    bad = bad_pixels_of(read_whole(best))
     return bad[0] if bad.ndim == 3 and len(bad) == 1 else bad
 
 
@@ -335,14 +275,14 @@ def _triple(datasets: Mapping[str, h5py.Dataset]) -> tuple[float, float, float] 
     columns = [next(_named(datasets, (letter,)), None) for letter in "hkl"]
     if None in columns:
         return None
-    first, second, third = (float(np.mean(_read(column))) for column in columns)
+    first, second, third = (float(np.mean(read_whole(column))) for column in columns)
     return first, second, third
 
 
 def _cell(datasets: Mapping[str, h5py.Dataset]) -> Array | None:
     """Return the sample's unit cell, Å and degrees, as NXsample has it."""
     cell = next(_named(datasets, ("unit_cell",)), None)
-    return None if cell is None else np.ravel(np.asarray(_read(cell), dtype=float))[:6]
+    return None if cell is None else np.ravel(np.asarray(read_whole(cell), dtype=float))[:6]
 
 
 def _text(value: Any) -> str:

@@ -13,6 +13,10 @@ from bl_steer.files.errors import FileFormatError
 
 __all__ = ["check_segments", "refuse_truncated"]
 
+JPEG, END_OF_JPEG = 7, b"\xff\xd9"
+PADDING = 64
+"""Bytes that may follow a JPEG in its segment."""
+
 
 def refuse_truncated(tif: Any) -> None:
     """Refuse an open `tifffile.TiffFile` whose list of pages, or their data, go beyond its end.
@@ -24,13 +28,21 @@ def refuse_truncated(tif: Any) -> None:
     (n_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
     file.seek(n_tags * layout.tagsize, os.SEEK_CUR)
     following = file.read(layout.offsetsize)
-    if following.strip(b"\0") or any(_is_cut(page, file.size) for page in tif.pages):
+    if following.strip(b"\0") or any(_is_cut(page, file) for page in tif.pages):
         raise FileFormatError("must be a whole TIFF image, got a truncated one; copy it anew")
 
 
-def _is_cut(page: Any, size: int) -> bool:
-    segments = zip(page.dataoffsets, page.databytecounts, strict=False)
-    return any(offset + count > size for offset, count in segments)
+def _is_cut(page: Any, file: Any) -> bool:
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    return any(offset + count > file.size for offset, count in segments) or (
+        page.compression == JPEG and not all(_ends(file, *segment) for segment in segments)
+    )
+
+
+def _ends(file: Any, offset: int, count: int) -> bool:
+    """Whether a JPEG has its end: what is missing of it, decoders paint grey without a word."""
+    file.seek(offset + max(0, count - PADDING))
+    return count == 0 or END_OF_JPEG in file.read(min(count, PADDING))
 
 
 def check_segments(stream: IO[bytes], page: Any) -> None:

@@ -21,8 +21,8 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import TiffImagePlugin
 
-from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
+from bl_steer.files.images import image_metadata
 from bl_steer.files.tiff.damage import check_segments, refuse_truncated
 
 __all__ = [
@@ -64,6 +64,15 @@ class RawPages:
     notes: list[str] = field(default_factory=list)
     bar_rows: int = 0
     """Of a data bar below the image, left out."""
+    notes_of_headers: list[str] = field(default_factory=list)
+    """Those of the notes that speak of the data bar, and of headers that contradict one another."""
+
+    def take(self, recorded: image_metadata.Recorded) -> None:
+        """Take what the file says of its pages, and leave its data bar out."""
+        self.metadata, self.bar_rows = recorded.known, recorded.bar_rows
+        self.pages = [page[: len(page) - self.bar_rows] for page in self.pages]
+        self.notes_of_headers = [BAR.format(self.bar_rows)] * (self.bar_rows > 0) + recorded.notes
+        self.notes += self.notes_of_headers
 
 
 def allow(pixels: int, max_pixels: int) -> None:
@@ -123,13 +132,9 @@ def read_tiff(stream: IO[bytes], max_pixels: int, *, as_stored: bool = False) ->
         if as_stored and pages[0].photometric == 0:
             arrays, notes = [inverted(array, pages[0]) for array in arrays], [*notes, WHITE]
         notes += image_metadata.turned_notes(getattr(pages[0].tags.get(274), "value", None))
-        bar = image_metadata.bar_rows(tif)
-        return RawPages(
-            [array[: len(array) - bar] for array in arrays],
-            image_metadata.of_tiff(tif),
-            [BAR.format(bar)] * (bar > 0) + notes,
-            bar,
-        )
+        raw = RawPages(arrays, notes=notes)
+        raw.take(image_metadata.of_tiff(tif, arrays[0]))
+        return raw
 
 
 def inverted(values: NDArray[Any], page: Any) -> NDArray[Any]:

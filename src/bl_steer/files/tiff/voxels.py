@@ -12,9 +12,10 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import LOSSY
+from bl_steer.files.images import image_metadata
+from bl_steer.files.pixel_size import unread_edges
 from bl_steer.files.tiff.damage import refuse_truncated
 from bl_steer.files.tiff.pages import (
     BAR,
@@ -29,6 +30,7 @@ from bl_steer.files.tiff.pages import (
 
 __all__ = ["palette_notes", "read_voxels"]
 
+NO_LENGTHS = ("pixel", "pixels", "px", "voxel", "voxels")
 MOST_LABEL = 16  # below it all numbers of an image are labels: of grey levels it would be blank
 
 
@@ -72,16 +74,20 @@ def read_voxels(
         values = file.asarray(key=slice(None)) if by_page else series.asarray()
         if "S" in series.axes:
             values = np.moveaxis(values, series.axes.index("S"), -1)
-        coloured, bar = "S" in series.axes, image_metadata.bar_rows(file)
+        coloured = "S" in series.axes
         if in_planes(file) and coloured and (values[..., :3] != values[..., :1]).any():
             raise FileFormatError(f"must hold one value a pixel, but {PLANES}")
-        notes = [BAR.format(bar)] * (bar > 0)
+        plane = values[(0,) * (values.ndim - 2 - coloured)]
+        recorded = image_metadata.of_tiff(file, plane, Path(path))
+        bar = recorded.bar_rows
+        notes = [BAR.format(bar)] * (bar > 0) + recorded.notes
         notes += _notes_of_series(file, series, by_page=by_page)
         notes += image_metadata.turned_notes(getattr(page.tags.get(274), "value", None))
         notes += [LOSSY] * (page.compression in PILLOWS and not as_shown)
         values = _as_meant(values, page, as_shown, notes)
         rows = values.shape[-2 - coloured] - bar
-        known = _with_voxel(image_metadata.of_tiff(file), file)
+        known = _with_voxel(recorded.known, file)
+        known |= _unread(file) if "pixel_size_nm" not in known else {}
         known |= {"bar_px": bar} if bar else {}
         known |= {"lossy": True} if page.compression in PILLOWS else {}
         return (
@@ -151,6 +157,22 @@ def _refuse_mixed(file: Any) -> None:
                 f"must hold pages of one type, got {page.dtype} in page {number} and {first.dtype} "
                 "in page 0; save them alike"
             )
+
+
+def _unread(file: Any) -> dict[str, str]:
+    """Return the words of ImageJ's calibration where its unit is no known length."""
+    about = file.imagej_metadata or {}
+    unit = str(about.get("unit") or "")
+    ratios: list[Any] = [
+        getattr(file.pages[0].tags.get(code), "value", None) for code in (283, 282)
+    ]
+    if not unit or unit.lower() in NO_LENGTHS or unit.lower() in image_metadata.NM:
+        return {}
+    if not all(isinstance(ratio, tuple) and 0 not in ratio for ratio in ratios):
+        return {}
+    edges = [below / above for above, below in ratios]
+    depth = [float(about["spacing"])] if about.get("spacing") else []
+    return {"stated_voxel": unread_edges([*depth, *edges], unit)}
 
 
 def _with_voxel(known: dict[str, Any], file: Any) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from bl_steer.files.archives import check_expansion
 from bl_steer.files.errors import FileFormatError
-from bl_steer.files.image_metadata import NM
+from bl_steer.files.images.image_metadata import NM
+from bl_steer.files.pixel_size import unread_edges
 
 __all__ = ["read_nrrd", "write_nrrd"]
 
@@ -86,17 +87,24 @@ def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]
     factors = [NM.get(unit.lower()) for unit in units]
     if len(edges) == 3 and np.isfinite(edges).all():
         if None in factors:
-            shown = ", ".join(f"{edge:g}" for edge in edges)
             named = ", ".join(dict.fromkeys(u for u in units if u and u.lower() not in NM))
-            known["stated_voxel"] = f"{shown} along x, y, z in the file, " + (
-                f"in a unit that is not known, {named}" if named else "without a unit"
-            )
+            known["stated_voxel"] = unread_edges(edges[::-1], named)
         else:
             told = zip(edges, factors, strict=True)
             known["voxel_size_nm"] = [float(f"{e * (f or 0.0):.9g}") for e, f in told][::-1]
-    if "phases" in header:
-        known["phases"] = json.loads(header["phases"])
+    if phases := _phases(header.get("phases")):
+        known["phases"] = phases
     return values, known
+
+
+def _phases(text: Any) -> list[str]:
+    """Return the names that a header gives to labels 0, 1, …; none where it means another thing."""
+    try:
+        names = json.loads(text)
+    except (TypeError, ValueError):
+        return []
+    told = isinstance(names, list) and all(isinstance(name, str) and name for name in names)
+    return names if told else []
 
 
 def _header_lines(file: IO[bytes]) -> list[str]:

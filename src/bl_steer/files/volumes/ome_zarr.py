@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from bl_steer.files.atomic import UnwritableError
 from bl_steer.files.errors import FileFormatError
-from bl_steer.files.image_metadata import NM
+from bl_steer.files.images.image_metadata import NM
+from bl_steer.files.pixel_size import unread_edges
 from bl_steer.files.planes import some_planes
 
 __all__ = ["described", "of_group", "write_ome_zarr"]
@@ -151,7 +152,7 @@ def of_group(group: Any, name: str) -> tuple[Any, dict[str, Any]] | None:
     if not attributes.get("multiscales"):
         return None
     scales = attributes["multiscales"][0]
-    finest = scales["datasets"][0]
+    finest = _finest(group, scales["datasets"])
     if name in group and name != finest["path"]:
         return None
     array = group[finest["path"]]
@@ -166,18 +167,31 @@ def of_group(group: Any, name: str) -> tuple[Any, dict[str, Any]] | None:
         )
     known: dict[str, Any] = {}
     factors = [NM.get(str(axis.get("unit", "")).lower()) for axis in axes[-3:]]
+    scale = np.ones(len(axes))
+    for transform in (
+        *finest.get("coordinateTransformations", ()),
+        *scales.get("coordinateTransformations", ()),
+    ):
+        if transform.get("type") == "scale":
+            scale = scale * np.asarray(transform["scale"], dtype=float)
     if None not in factors:
-        scale = np.ones(len(axes))
-        for transform in (
-            *finest.get("coordinateTransformations", ()),
-            *scales.get("coordinateTransformations", ()),
-        ):
-            if transform.get("type") == "scale":
-                scale = scale * np.asarray(transform["scale"], dtype=float)
         edges = scale[-3:] * np.array(factors, dtype=float)
         known["voxel_size_nm"] = [float(f"{edge:.9g}") for edge in edges]
+    elif (scale[-3:] != 1).any():  # 1 is what is written where nothing is known
+        units = dict.fromkeys(str(axis.get("unit", "")) for axis in axes[-3:])
+        unread = ", ".join(unit for unit in units if unit and unit.lower() not in NM)
+        known["stated_voxel"] = unread_edges(scale[-3:].tolist(), unread)
     properties = (attributes.get("image-label") or {}).get("properties") or ()
     named = {row.get("label-value"): row.get("name") for row in properties}
     if named and all(isinstance(named.get(label), str) for label in range(len(named))):
         known["phases"] = [named[label] for label in range(len(named))]
     return array if array.ndim == 3 else _Spatial(array), known
+
+
+def _finest(group: Any, datasets: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    """Return the level of most voxels, the first of several: not all programs list it first."""
+
+    def voxels(dataset: Mapping[str, Any]) -> int:
+        return math.prod(group[dataset["path"]].shape) if dataset["path"] in group else -1
+
+    return max(datasets, key=voxels)

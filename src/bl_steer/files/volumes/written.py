@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,41 +35,60 @@ def check_form(form: str) -> None:
 
 
 def write_volume(
-    stem: str | Path, volume: Any, voxel_nm: Voxel, form: str = "imagej", phases: Sequence[str] = ()
+    stem: str | Path,
+    volume: Any,
+    voxel_nm: Voxel,
+    form: str = "imagej",
+    phases: Sequence[str] | Mapping[int, str] = (),
 ) -> Path:
     """Write a volume, whole or not at all, and return its path.
 
     Parameters
     ----------
     stem : path without its ending, which is that of the form
-    volume : shape (Z, Y, X), numpy or Zarr
+    volume : shape (Z, Y, X), numpy or Zarr; as TIFF also one image (Y, X), compressed
     voxel_nm : edges z, y, x, nm; None where one is not known
     form : ``imagej`` (TIFF), ``ome-tiff``, ``ome-zarr`` (0.5, Zarr 3), or ``nrrd``; what ImageJ's
         TIFF cannot hold exactly, or in 4 GiB, becomes OME-TIFF
-    phases : names of labels 0, 1, …; OME-Zarr and NRRD keep them
+    phases : names of labels 0, 1, …, also by label; OME-Zarr and NRRD keep them
 
     Raises
     ------
     ValueError
-        If there is no such form, or the values are of no type that it has.
+        If there is no such form, the values are of no type that it has, or phases are no names.
     UnwritableError
         Naming the file that cannot be written.
     """
     check_form(form)
+    names = _names(phases)
     if form == "ome-zarr":
-        return write_ome_zarr(_path(stem, form), volume, voxel_nm, phases)
+        return write_ome_zarr(_path(stem, form), volume, voxel_nm, names)
     values = _exact(np.asarray(volume))
     fits = values.dtype in IMAGEJ_TYPES and values.nbytes <= LARGEST_IMAGEJ
     form = "ome-tiff" if form == "imagej" and not fits else form
     path = _path(stem, form)
     with draft_of(path) as draft:
         if form == "nrrd":
-            write_nrrd(draft, values, voxel_nm, phases)
+            write_nrrd(draft, values, voxel_nm, names)
         elif form == "imagej":
             _write_imagej(draft, values, voxel_nm)
         else:
             _write_ome_tiff(draft, values, voxel_nm, path.name)
     return path
+
+
+def _names(phases: Sequence[str] | Mapping[int, str]) -> list[str]:
+    """Return the names of the labels 0, 1, …"""
+    labels = phases.keys() if isinstance(phases, Mapping) else range(len(phases))
+    names = [phases[label] for label in sorted(labels)]
+    if sorted(labels) != list(range(len(phases))) or not all(
+        isinstance(name, str) and name for name in names
+    ):
+        raise ValueError(
+            f"phases must be the names of the labels 0, 1, …, got {phases!r}; give a list such as "
+            '["oxide", "carbon", "void"]'
+        )
+    return names
 
 
 def write_result_volume(
@@ -127,8 +146,9 @@ def _exact(values: NDArray[Any]) -> NDArray[Any]:
 
 def _write_imagej(path: Path, values: NDArray[Any], voxel_nm: Voxel) -> None:
     z, y, x = voxel_nm
-    known: dict[str, Any] = {"axes": "ZYX"}
-    options: dict[str, Any] = {}
+    known: dict[str, Any] = {"axes": "ZYX"[-values.ndim :]}
+    # Of a stack ImageJ reads planes where they lie, which compression would prevent.
+    options: dict[str, Any] = {"compression": "zlib"} if values.ndim == 2 else {}
     if x is not None:
         known["unit"] = "um"
         options["resolution"] = (1e3 / x, 1e3 / (y or x))
@@ -138,9 +158,10 @@ def _write_imagej(path: Path, values: NDArray[Any], voxel_nm: Voxel) -> None:
 
 
 def _write_ome_tiff(path: Path, values: NDArray[Any], voxel_nm: Voxel, name: str) -> None:
-    known: dict[str, Any] = {"axes": "ZYX", "Name": name}
+    axes = "ZYX"[-values.ndim :]
+    known: dict[str, Any] = {"axes": axes, "Name": name}
     for axis, edge in zip("ZYX", voxel_nm, strict=True):
-        if edge is not None:
+        if edge is not None and axis in axes:
             known |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
     tifffile.imwrite(
         path, values, ome=True, photometric="minisblack", compression="zlib", metadata=known

@@ -61,6 +61,7 @@ def each_result(
     *,
     load: Callable[[Part], Any] | None = None,
     processes: int | None = None,
+    apart: bool = False,
 ) -> Generator[tuple[int, Result], None, None]:
     """Do a step for each part; yield the number of a part and its result as it is done.
 
@@ -71,6 +72,8 @@ def each_result(
     load : gives what the step gets of a part, when its turn comes; the part itself by default
     processes : how many; by default those of `usable_processes` where the first part, which is done
         in this one, shows that there is enough to do
+    apart : none in this process, even if one is enough, so that the memory of what it loads and
+        leaves behind goes with it; where ``BL_STEER_PROCESSES`` is 1, here all the same
 
     Raises
     ------
@@ -83,14 +86,16 @@ def each_result(
     """
     given = load or _itself
     waiting = deque(enumerate(parts))
-    if processes is None and waiting:
+    apart = apart and Settings().processes != 1
+    if processes is None and waiting and not apart:
         began = time.process_time()
         number, part = waiting.popleft()
         result = step(given(part))
         is_long = (time.process_time() - began) * len(waiting) > WORTH_S
         processes = usable_processes() if is_long else 1
         yield number, result
-    with _started(step, min(processes or 1, len(waiting))) as workers:
+    count = min(processes or 1, len(waiting))
+    with _started(step, count if count > 1 or apart else 0) as workers:
         while workers and (waiting or any(worker.number is not None for worker in workers)):
             for worker in _heard(workers):
                 done = worker.number
@@ -171,12 +176,11 @@ class _Worker:
 
 @contextmanager
 def _started(step: Callable[[Any], Any], processes: int) -> Iterator[list[_Worker]]:
-    """Start processes, none where one is enough or the system allows no more; end them at last."""
+    """Start processes, fewer where the system allows no more; end them at last."""
     started: list[_Worker] = []
     try:
-        if processes > 1:
-            with suppress(OSError):  # as many as the system allows
-                started.extend(_Worker() for _ in range(processes))
+        with suppress(OSError):  # as many as the system allows
+            started.extend(_Worker() for _ in range(processes))
         for worker in started:
             with suppress(OSError):  # it has ended already: no answer will come
                 worker.send(step)

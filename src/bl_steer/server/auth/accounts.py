@@ -13,16 +13,11 @@ from dataclasses import dataclass
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
-from bl_steer.server.auth.tokens import (
-    MIN_PASSWORD,
-    hash_password,
-    hash_token,
-    is_password,
-    new_token,
-)
+from bl_steer.server.auth.passwords import PasswordHash, hashed
+from bl_steer.server.auth.tokens import MAX_PASSWORD, hash_token, is_password, new_token
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import rows_changed
-from bl_steer.server.db.tables import Invitation, Job, PasswordReset, Share, SignIn, User
+from bl_steer.server.db.tables import Invitation, Job, Share, SignIn, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.texts import plain_text
 
@@ -30,10 +25,8 @@ __all__ = [
     "ROLES",
     "Visitor",
     "add_user",
-    "change_password",
     "change_user",
     "check_email",
-    "check_password",
     "find_user",
     "has_role",
     "invite",
@@ -41,7 +34,6 @@ __all__ = [
     "lock_user",
     "number_of_admins",
     "open_invitation",
-    "set_password",
     "sign_in",
     "sign_out",
     "start_session",
@@ -86,19 +78,12 @@ def check_email(email: str) -> str:
     return email
 
 
-def check_password(password: str) -> str:
-    """Return a password that is long enough; `Refused` otherwise."""
-    if not MIN_PASSWORD <= len(password) <= 1000:
-        raise Refused(422, "refused.password", least=MIN_PASSWORD)
-    return password
-
-
 def add_user(
     session: Session,
     email: str,
     *,
     name: str = "",
-    password: str | None = None,
+    password: str | PasswordHash | None = None,
     role: str = "user",
     language: str = "",
     oidc_subject: str | None = None,
@@ -113,7 +98,7 @@ def add_user(
     user = User(
         email=email,
         name=plain_text(name)[:200],
-        password_hash=None if password is None else hash_password(check_password(password)),
+        password_hash=None if password is None else hashed(password),
         role=role,
         language=language,
         oidc_subject=oidc_subject,
@@ -165,28 +150,6 @@ def _end_links(session: Session, user: User) -> int:
     opens = Share.revoked.is_(None), Share.expires > now
     ended = update(Share).where(Share.job_id.in_(jobs), *opens).values(revoked=now)
     return rows_changed(session.execute(ended))
-
-
-def change_password(session: Session, user_id: str, old: str, new: str) -> None:
-    """Set another password, and sign out everywhere; `Refused` if the old one is wrong."""
-    user = session.get(User, user_id)
-    if user is None:
-        raise missing("user")
-    if user.password_hash is not None and not is_password(old, user.password_hash):
-        raise Refused(422, "refused.old_password")
-    set_password(session, user, new)
-    record_event(session, user.email, "user password", user.email)
-
-
-def set_password(session: Session, user: User, password: str) -> None:
-    """Give an account another password; its sessions and links for a new password end."""
-    user.password_hash = hash_password(check_password(password))
-    session.execute(delete(SignIn).where(SignIn.user_id == user.id))
-    session.execute(
-        update(PasswordReset)
-        .where(PasswordReset.user_id == user.id, PasswordReset.used.is_(None))
-        .values(used=time.time())
-    )
 
 
 def invite(
@@ -241,7 +204,13 @@ def open_invitation(session: Session, token: str) -> Invitation:
 
 
 def join(
-    session: Session, token: str, *, email: str, name: str, password: str, language: str = ""
+    session: Session,
+    token: str,
+    *,
+    email: str,
+    name: str,
+    password: str | PasswordHash,
+    language: str = "",
 ) -> User:
     """Make an account from an invitation, which is used up by that."""
     invitation = open_invitation(session, token)
@@ -256,7 +225,7 @@ def join(
         session,
         invitation.email or email,
         name=name,
-        password=check_password(password),
+        password=hashed(password),
         role=invitation.role,
         language=language,
     )
@@ -278,7 +247,7 @@ def lock_user(session: Session, user_id: str) -> None:
 def sign_in(session: Session, email: str, password: str) -> User:
     """Return whose password it is; `Refused` for all else, equally worded and equally slow."""
     user = find_user(session, email)
-    right = is_password(password[:1000], user.password_hash if user else None)
+    right = is_password(password[:MAX_PASSWORD], user.password_hash if user else None)
     if user is None or not right or user.disabled is not None:
         raise Refused(401, "refused.sign_in")
     return user
@@ -291,8 +260,18 @@ def start_session(
 
     Parameters
     ----------
+    user : as it was when it showed who it is
     address, agent : where it comes from and what the browser calls itself, for its owner to know
+
+    Raises
+    ------
+    Refused
+        When the account was closed, or has another password, since.
     """
+    lock_user(session, user.id)  # what ends all sessions comes before this one begins, or after
+    state = select(User.password_hash, User.disabled).where(User.id == user.id)
+    if session.execute(state).one_or_none() != (user.password_hash, None):
+        raise Refused(401, "refused.sign_in")
     token = new_token()
     now = time.time()
     session.execute(delete(SignIn).where(SignIn.expires < now))

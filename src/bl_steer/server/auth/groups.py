@@ -7,8 +7,10 @@ every route that is open to a group's members.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
+from uuid import UUID, uuid5
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
@@ -25,6 +27,7 @@ from bl_steer.server.db.tables import (
     Job,
     Upload,
     User,
+    new_id,
 )
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.texts import folded, plain_text
@@ -49,6 +52,8 @@ __all__ = [
 ]
 
 LONGEST_NAME = 100
+BY_NAME = (Group.name, Group.created, Group.id)
+"""Order of lists: those of one name as `called` numbers them, the oldest first."""
 
 
 def owner_for(session: Session, user: User, *, upload_id: str = "", job_id: str = "") -> str:
@@ -74,7 +79,7 @@ def owner_for(session: Session, user: User, *, upload_id: str = "", job_id: str 
 def groups_of(session: Session, user_id: str) -> list[Group]:
     """Return the groups that somebody is in, by name."""
     mine = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
-    return list(session.scalars(select(Group).where(Group.id.in_(mine)).order_by(Group.name)))
+    return list(session.scalars(select(Group).where(Group.id.in_(mine)).order_by(*BY_NAME)))
 
 
 def group_of(session: Session, user: User, group_id: str, *, inside: bool = False) -> Group:
@@ -97,15 +102,27 @@ def manages(session: Session, user: User, group_id: str) -> bool:
     return has_role(user, "admin") or (member is not None and member.manages)
 
 
-def called(session: Session, groups: Sequence[Group]) -> dict[str, str]:
-    """Return how groups are called by id; those of one name with whoever manages them."""
-    names = [folded(group.name) for group in groups]
-    titles = {}
-    for group, name in zip(groups, names, strict=True):
-        titles[group.id] = group.name
-        if names.count(name) > 1:
-            lead = [user.email for member, user in members_of(session, group.id) if member.manages]
-            titles[group.id] = f"{group.name} ({', '.join(lead)})"
+def called(session: Session, groups: Sequence[Group], user_id: str = "") -> dict[str, str]:
+    """Return how groups are called by id; those of one name with whoever manages them.
+
+    Groups that still read alike are numbered, the oldest first.
+
+    Parameters
+    ----------
+    user_id : of whoever reads it; names are told apart from those of all groups of this user
+    """
+    known = {group.id: group for group in [*groups, *groups_of(session, user_id)]}
+    names = Counter(folded(group.name) for group in known.values())
+    titles: dict[str, str] = {}
+    taken: Counter[str] = Counter()
+    for group in sorted(known.values(), key=lambda group: (group.created, group.id)):
+        title = group.name
+        if names[folded(title)] > 1:
+            members = members_of(session, group.id)
+            lead = [user.email for member, user in members if member.manages]
+            title += f" ({', '.join(lead)})" if lead else ""
+        taken[title] += 1
+        titles[group.id] = title if taken[title] == 1 else f"{title} – {taken[title]}"
     return titles
 
 
@@ -120,14 +137,24 @@ def members_of(session: Session, group_id: str) -> list[tuple[GroupMember, User]
     return list(rows.tuples().all())
 
 
-def make_group(session: Session, user: User, name: str) -> Group:
-    """Make a group with its maker as the member who manages it."""
+def make_group(session: Session, user: User, name: str, *, submission: str = "") -> Group:
+    """Make a group with its maker as the member who manages it.
+
+    Parameters
+    ----------
+    submission : of a form: sent twice with the same name, it makes one group
+    """
     name = plain_text(name)
     if not name:
         raise Refused(422, "refused.group_name")
     if len(name) > LONGEST_NAME:
         raise Refused(422, "refused.group_name_long", most=LONGEST_NAME, got=len(name))
-    group = Group(name=name)
+    group_id = new_id()
+    if submission:
+        group_id = str(uuid5(UUID(int=0), f"{user.id} {submission[:100]} {name}"))
+        if (made := session.get(Group, group_id)) is not None:
+            return made
+    group = Group(id=group_id, name=name)
     session.add(group)
     session.flush()
     session.add(GroupMember(group_id=group.id, user_id=user.id, manages=True))
@@ -135,16 +162,19 @@ def make_group(session: Session, user: User, name: str) -> Group:
     return group
 
 
-def add_member(session: Session, by: User, group_id: str, email: str) -> User:
-    """Add somebody who has an account to a group."""
+def add_member(session: Session, by: User, group_id: str, email: str) -> tuple[User, bool]:
+    """Add somebody who has an account to a group; return who, and whether that is new."""
     group = _managed(session, by, group_id)
+    if not email.strip():
+        raise Refused(422, "refused.group_address")
     user = find_user(session, email)
     if user is None or user.disabled is not None:
         raise Refused(422, "refused.group_member", email=email.strip()[:80])
-    if _member(session, group.id, user.id) is None:
-        session.add(GroupMember(group_id=group.id, user_id=user.id))
-        record_event(session, by.email, "group add", group.id, {"member": user.email})
-    return user
+    if _member(session, group.id, user.id) is not None:
+        return user, False
+    session.add(GroupMember(group_id=group.id, user_id=user.id))
+    record_event(session, by.email, "group add", group.id, {"member": user.email})
+    return user, True
 
 
 def remove_member(session: Session, by: User, group_id: str, user_id: str) -> None:
@@ -226,13 +256,13 @@ def shared_with(session: Session, *, upload_id: str = "", job_id: str = "") -> l
         if upload_id
         else select(Group).join(GroupJob).where(GroupJob.job_id == job_id)
     )
-    return list(session.scalars(query.order_by(Group.name)))
+    return list(session.scalars(query.order_by(*BY_NAME)))
 
 
 def _share(
     session: Session, user: User, table: Any, column: str, key: str, group_id: str, shared: bool
 ) -> None:
-    row = session.get(table, (group_id, key), with_for_update=True)
+    row = session.get(table, (group_id, key))
     if shared == (row is not None):
         return
     if shared:

@@ -9,6 +9,7 @@ session of strangers. The client is that of requests, since Authlib gives up the
 
 from __future__ import annotations
 
+import logging
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -40,6 +41,8 @@ TIMEOUT_S = 10.0
 ALGORITHMS = ["RS256", "RS512", "PS256", "ES256", "EdDSA"]
 """Signatures with the provider's own key only: never none, never a shared secret."""
 LEEWAY_S = 60
+
+logger = logging.getLogger(__name__)
 
 
 class _Client(OAuth2Mixin, OpenIDMixin, BaseApp):
@@ -134,12 +137,15 @@ class IdentityProvider:
         try:
             yield
         except RequestException as error:
-            raise self._refused(type(error).__name__) from error
+            name, detail = self.settings.oidc_name, type(error).__name__
+            logger.warning("the identity provider does not answer: %s", error)
+            raise Refused(401, "refused.oidc_away", name=name, detail=detail) from error
         except (AuthlibBaseError, JoseError, ValueError, KeyError, RuntimeError) as error:
             raise self._refused(str(error)) from error
 
     def _refused(self, reason: str) -> Refused:
-        return Refused(401, "refused.oidc", name=self.settings.oidc_name, reason=reason[:120])
+        logger.warning("an answer of the identity provider is not taken: %s", reason[:400])
+        return Refused(401, "refused.oidc_answer", name=self.settings.oidc_name)
 
 
 def _quoted_basic(

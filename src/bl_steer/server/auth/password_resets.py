@@ -7,7 +7,8 @@ import time
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from bl_steer.server.auth.accounts import check_password, find_user, set_password
+from bl_steer.server.auth.accounts import find_user
+from bl_steer.server.auth.passwords import PasswordHash, hashed, set_password
 from bl_steer.server.auth.tokens import hash_token, new_token
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import rows_changed
@@ -59,10 +60,10 @@ def open_reset(session: Session, token: str) -> User:
     return user
 
 
-def reset_password(session: Session, token: str, password: str) -> User:
+def reset_password(session: Session, token: str, password: str | PasswordHash) -> User:
     """Set a new password by a link, which is used up by that; all sessions end."""
     user = open_reset(session, token)
-    check_password(password)
+    password = hashed(password)
     used = session.execute(
         update(PasswordReset)
         .where(PasswordReset.token_hash == hash_token(token), PasswordReset.used.is_(None))

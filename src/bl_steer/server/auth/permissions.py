@@ -130,6 +130,8 @@ ACCESS: dict[str, Rule] = {
     "POST /packages": Rule("user", "files"),
     "GET /packages/{sha256}": USER,
     "GET /packages/{sha256}/archive": USER,
+    "GET /packages/{sha256}/given": USER,
+    "GET /packages/{sha256}/preview": USER,
     "POST /packages/{sha256}": USER_FORM,
     "GET /admin": ADMIN,
     "GET /admin/users": ADMIN,

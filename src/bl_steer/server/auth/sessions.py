@@ -42,11 +42,19 @@ def sessions_of(session: Session, user_id: str) -> list[SignIn]:
     )
 
 
-def note_seen(session: Session, token: str) -> None:
-    """Remember that a session is in use."""
-    session.execute(
-        update(SignIn).where(SignIn.token_hash == hash_token(token)).values(seen=time.time())
-    )
+def note_seen(session: Session, token: str, *, language: str = "") -> None:
+    """Remember that a session is in use, and the language that its browser asks for."""
+    its = SignIn.token_hash == hash_token(token)
+    session.execute(update(SignIn).where(its).values(seen=time.time()))
+    owner = select(SignIn.user_id).where(its).scalar_subquery()
+    other = (User.id == owner) & (User.reads != language)
+    if language:
+        session.execute(
+            update(User)
+            .where(other)
+            .values(reads=language)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def end_session(session: Session, user: User, token_hash: str) -> None:

@@ -13,9 +13,17 @@ from functools import cache
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
-__all__ = ["MIN_PASSWORD", "hash_password", "hash_token", "is_password", "new_token"]
+__all__ = [
+    "MAX_PASSWORD",
+    "MIN_PASSWORD",
+    "hash_password",
+    "hash_token",
+    "is_password",
+    "new_token",
+]
 
 MIN_PASSWORD = 10
+MAX_PASSWORD = 1000
 """Characters of a password, at least."""
 
 

@@ -24,11 +24,17 @@ class User(Base):
     role: Mapped[str] = mapped_column(String(16), default="user")
     language: Mapped[str] = mapped_column(String(8), default="")
     """Chosen language; empty for the browser's."""
+    reads: Mapped[str] = mapped_column(String(8), default="", server_default="")
+    """Language of the browser that was last seen."""
     oidc_subject: Mapped[str | None] = mapped_column(String(255), unique=True)
     created: Mapped[float] = mapped_column(default=time.time)
     disabled: Mapped[float | None]
     heir_id: Mapped[str | None] = mapped_column(String(36))
     """Who got the files and jobs when the account was closed."""
+
+    def written_in(self, otherwise: str) -> str:
+        """Return the language of mails: the chosen one, or the browser's, if either is known."""
+        return self.language or self.reads or otherwise
 
 
 class SignIn(Base):

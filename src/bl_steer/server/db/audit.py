@@ -19,11 +19,13 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import AuditRecord
 
-__all__ = ["FIRST_HASH", "broken_link", "record_event"]
+__all__ = ["BESIDE", "FIRST_HASH", "broken_link", "record_event", "take_turn"]
 
 FIRST_HASH = "0" * 64
 LOCK = 0x626C5F61
 """Number of PostgreSQL's advisory lock, held to the transaction's end: one link at a time."""
+BESIDE = "beside"
+"""What a session's ``info`` says of a transaction that takes no turn; it records no events."""
 
 
 def record_event(
@@ -42,8 +44,13 @@ def record_event(
     what : to which object
     detail : JSON-compatible; no secrets
     """
+    if session.info.get(BESIDE):
+        raise RuntimeError(
+            f"an event must be recorded in its turn, got {action!r} in a write beside others; use "
+            "Database.write"
+        )
     if session.get_bind().dialect.name == "postgresql":
-        session.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        take_turn(session)
     session.flush()
     last = session.scalar(select(AuditRecord).order_by(AuditRecord.id.desc()).limit(1))
     record = AuditRecord(
@@ -59,6 +66,11 @@ def record_event(
     session.add(record)
     session.flush()
     return record
+
+
+def take_turn(session: Session) -> None:
+    """Let no other transaction that takes a turn go on before this one ends, on PostgreSQL."""
+    session.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
 
 
 def broken_link(session: Session, *, first: int = 0, last: int | None = None) -> int | None:

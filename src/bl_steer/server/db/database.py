@@ -1,7 +1,7 @@
 """The database: SQLite on one machine, PostgreSQL for many; the rest of the server sees neither.
 
-`Database.read` and `Database.write` are the ways in, and `Database.write_together` for writes that
-many wait for at once.
+`Database.read` and `Database.write` are the ways in, `Database.write_beside` for writes that need
+not wait for others, and `Database.write_together` for those that many wait for at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from bl_steer.server.db import migrations
+from bl_steer.server.db.audit import BESIDE, take_turn
 from bl_steer.server.db.tables import Base
 
 __all__ = ["Database", "rows_changed"]
@@ -27,6 +28,12 @@ LOCK = 0x626C5F74
 """Number of PostgreSQL's advisory lock for changes of the tables."""
 BUSY_MS = 20_000
 """How long a writer waits for another in SQLite."""
+CACHE_KIB = 256
+"""Of pages, that a connection to SQLite keeps. A commit of another process empties it, and leaves
+holes between longer-lived blocks; the system keeps the file itself."""
+STATEMENTS = 32
+"""That a connection to SQLite keeps parsed. One that names many ids is another for each number of
+them, and takes .2 KiB an id: 128, the usual number, grew to 6 MiB a connection."""
 
 T = TypeVar("T")
 Waiting = tuple[Callable[[Session], Any], "Future[Any]"]
@@ -48,8 +55,10 @@ class Database:
     that, since SQLite's own waiting sleeps longer and longer and lets late comers in first:
     without turns, 5 % of 20 writers at once wait for seconds. What comes by `write_together` while
     another has the turn shares one transaction, and so one sync of the disk. PostgreSQL runs at
-    READ COMMITTED, so every transition is a guarded UPDATE that is right on its own; it reads at
-    REPEATABLE READ, where all that a session reads is of one moment, as in SQLite.
+    READ COMMITTED. There too, writes take turns from their beginning, so that what one has read
+    stays true until it ends, but for those beside: every statement of these is right on its own, as
+    the guarded UPDATE of a job's transition is. PostgreSQL reads at REPEATABLE READ, where all that
+    a session reads is of one moment, as in SQLite.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -58,7 +67,8 @@ class Database:
         if self.is_sqlite:
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_MS / 1000}}
+            options = {"timeout": BUSY_MS / 1000, "cached_statements": STATEMENTS}
+            arguments: dict[str, Any] = {"connect_args": options}
         else:
             arguments = {"pool_pre_ping": True}
         self.engine: Engine = create_engine(
@@ -83,8 +93,23 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """Open a transaction: committed at the end, rolled back by an exception."""
+        """Open a transaction: committed at the end, rolled back by an exception.
+
+        No other begins before it ends, in any process, but for those of `write_beside`.
+        """
         with self._turn, self._transaction() as session:
+            if not self.is_sqlite:
+                take_turn(session)
+            yield session
+
+    @contextmanager
+    def write_beside(self) -> Iterator[Session]:
+        """Open a transaction as `write` does, which on PostgreSQL waits for no other.
+
+        For work that comes often, whose statements are each right on their own, and of which
+        nothing is recorded in the audit chain.
+        """
+        with self._turn, self._transaction(beside=True) as session:
             yield session
 
     def write_together(self, work: Callable[[Session], T]) -> T:
@@ -99,7 +124,7 @@ class Database:
             thread
         """
         if not self.is_sqlite:  # PostgreSQL gathers commits by itself
-            with self.write() as session:
+            with self.write_beside() as session:
                 return work(session)
         result: Future[T] = Future()
         with self._gathering:
@@ -114,7 +139,7 @@ class Database:
 
     def _carry_out(self, gathered: Sequence[Waiting]) -> None:
         try:
-            with self._transaction() as session:
+            with self._transaction(beside=True) as session:
                 done = [work(session) for work, _ in gathered]
         except BaseException as error:  # whatever it is, nobody may wait for ever
             if len(gathered) == 1:
@@ -127,8 +152,9 @@ class Database:
                 result.set_result(value)
 
     @contextmanager
-    def _transaction(self) -> Iterator[Session]:
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+    def _transaction(self, *, beside: bool = False) -> Iterator[Session]:
+        own = {BESIDE: beside}
+        with Session(self._writing, expire_on_commit=False, info=own) as session, session.begin():
             yield session
 
     @contextmanager
@@ -183,6 +209,7 @@ def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
+        f"cache_size = -{CACHE_KIB}",
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

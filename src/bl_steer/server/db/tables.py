@@ -236,6 +236,8 @@ class Worker(Base):
     jobs_done: Mapped[int] = mapped_column(default=0)
     gpus: Mapped[int | None]
     """The most that one machine of its cluster offers; None where it takes any job itself."""
+    ended: Mapped[float | None]
+    """When it was told to end; None while it works, or where it died."""
 
 
 class AccessRecord(Base):

@@ -7,9 +7,10 @@ cluster do it (`bl_steer.server.jobs.dask_worker`).
 from __future__ import annotations
 
 import json
-import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.caches import caches_of, job_environment
 from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
+from bl_steer.server.sandbox.run import Outcome, is_kept_apart, run_in_sandbox
 from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["Ended", "Execution", "message_of", "stopped"]
 
 COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.server.jobs.process")
+
+ASK_EVERY_S = 0.2
 
 MESSAGES = {
     "time": "the analysis must end within {time:g} s, got no result in that time; give it less",
@@ -103,22 +106,24 @@ class Execution:
         out = folder / "out"
         out.mkdir()
         out.chmod(0o700)
-        apart = shutil.which("bwrap") is not None
+        apart = is_kept_apart(trusted=self.trusted)
         seen = JOB if apart else folder  # without a sandbox, a job sees the paths as they are
-        readable = self._inputs(folder, seen, files)
+        with _asked_meanwhile(over):  # a far store takes its time
+            readable = self._inputs(folder, seen, files)
         paths = [str(path) for path in readable]
         names = [file.input for file in self.inputs]
         named = caches = ""
         if self.package:
-            unpacked = package or self._unpacked(folder, files)
+            with _asked_meanwhile(over):
+                unpacked = package or self._unpacked(folder, files)
             named = str(JOB / "package" if apart else unpacked)
             readable[Path(named)] = unpacked
         libraries = ""
         if self.dependencies is not None:
             if not self.dependencies.is_dir():
                 raise PackageError(
-                    "the dependencies of a package must lie on each machine that runs it, got no "
-                    f"{self.dependencies} here; give the machines of a cluster the server's folder"
+                    "the dependencies of a package must lie on each machine that runs it, got none "
+                    "here; give the machines of a cluster the server's folder"
                 )
             libraries = str(JOB / "dependencies" if apart else self.dependencies)
             readable[Path(libraries)] = self.dependencies
@@ -153,7 +158,8 @@ class Execution:
         if outcome.cause != "ok":
             return Ended(outcome)
         try:
-            return Ended(outcome, collect(out, files))
+            with _asked_meanwhile(over):
+                return Ended(outcome, collect(out, files))
         except UnsoundResult as error:
             return Ended(outcome, Failure(cause="error", message=str(error)))
 
@@ -171,6 +177,24 @@ class Execution:
     def _unpacked(self, folder: Path, files: FileStore) -> Path:
         with files.open(self.package) as archive:
             return unpack(archive, folder / "packages", most_bytes=self.most_bytes)
+
+
+@contextmanager
+def _asked_meanwhile(over: Callable[[], bool]) -> Iterator[None]:
+    """Ask `over` beside a block that takes as long as files do, so that the job's lease is kept."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.wait(ASK_EVERY_S):
+            over()
+
+    asking = threading.Thread(target=ask, name="lease", daemon=True)
+    asking.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        asking.join()
 
 
 def stopped() -> Ended:

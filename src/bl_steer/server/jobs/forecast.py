@@ -57,7 +57,8 @@ def forecast(session: Session, job: Job, *, now: float | None = None) -> Forecas
     """Return place and expected times of a job that waits."""
     now = time.time() if now is None else now
     durations = _durations(session)
-    offered = session.scalars(select(Worker.gpus).where(Worker.seen > now - ALIVE_S)).all()
+    alive = (Worker.seen > now - ALIVE_S) & Worker.ended.is_(None)
+    offered = session.scalars(select(Worker.gpus).where(alive)).all()
     workers = len(offered)
     lacks = bool(offered) and all(gpus is not None and gpus < job.gpus for gpus in offered)
     own = durations.get(job.analysis)

@@ -71,7 +71,7 @@ class Heartbeat:
         )
         try:
             if renewing:
-                with self.worker.database.write() as session:
+                with self.worker.database.write_beside() as session:
                     self.answer = jobs.renew(
                         session,
                         self.lease,

@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session, load_only
 
 from bl_steer.server.db.pages import page_of
-from bl_steer.server.db.tables import GroupJob, Job, JobOutput, Upload
+from bl_steer.server.db.tables import GroupJob, Job, JobFile, JobOutput, Upload
 from bl_steer.server.errors import missing
 from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.search import few_jobs_of, is_of_files
@@ -22,6 +22,7 @@ __all__ = [
     "output_of",
     "outputs_of",
     "submitted",
+    "waiting_by_file",
 ]
 
 SHOWN = (
@@ -148,3 +149,14 @@ def output_of(session: Session, job_id: str, name: str) -> JobOutput:
     if output is None:
         raise missing("output")
     return output
+
+
+def waiting_by_file(session: Session, upload_ids: Sequence[str]) -> dict[str, int]:
+    """Return how many jobs wait that are of a file, by its id, where any does."""
+    rows = session.execute(
+        select(JobFile.upload_id, func.count())
+        .join(Job, Job.id == JobFile.job_id)
+        .where(JobFile.upload_id.in_(upload_ids), Job.state == "queued")
+        .group_by(JobFile.upload_id)
+    )
+    return dict(rows.tuples().all())

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import numpy as np
 from bl_steer.analysis import segmentation, slices, structure, superresolution
 from bl_steer.files import list_images
 from bl_steer.files.formats import SUFFIXES, ZARR_FILES
+from bl_steer.files.images.microscope_headers import sidecar_stems
 from bl_steer.files.maps.points import map_inputs, point_inputs
 from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
@@ -29,6 +30,8 @@ STACKS = (".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".dream3d", ".zip")
 SLICES = tuple(dict.fromkeys((*STACKS, *SUFFIXES)))
 MAPS = (".npz",)
 POINTS = (".csv", ".tsv", ".txt", *BOOK_ENDINGS, ".npz")
+SIDECARS = (".txt", ".hdr")
+"""As JEOL, Hitachi and Tescan write them beside images."""
 ZIPPED = ".zip"
 MAX_MEMBERS = 100_000
 
@@ -41,10 +44,24 @@ class InputKind:
     ----------
     suffixes : of the files' names, in lower case
     most : number of files
+    beside : of text files that microscopes write beside their images, which are read with these
     """
 
     suffixes: tuple[str, ...]
     most: int = 1
+    beside: tuple[str, ...] = ()
+
+    def takes_one(self, file_name: str) -> bool:
+        """Return whether it takes a file, by its name."""
+        return file_name.lower().endswith((*self.suffixes, *self.beside))
+
+    def counted(self, file_names: Iterable[str]) -> int:
+        """Return the number of files without those that lie beside images."""
+        return sum(not self.is_beside(name) for name in file_names)
+
+    def is_beside(self, file_name: str) -> bool:
+        """Return whether a file is text beside an image, by its name."""
+        return bool(self.beside) and file_name.lower().endswith(self.beside)
 
 
 def kinds() -> Mapping[str, InputKind]:
@@ -54,10 +71,11 @@ def kinds() -> Mapping[str, InputKind]:
 
 def check_uploads(kind: InputKind, file_names: Sequence[str]) -> None:
     """Raise `ValueError` that names all files that an analysis does not take."""
-    if not 1 <= len(file_names) <= kind.most:
+    counted = kind.counted(file_names)
+    if not 1 <= counted <= kind.most:
         number = "one file" if kind.most == 1 else f"1 to {kind.most} files"
-        raise ValueError(f"an analysis must have {number}, got {len(file_names)}; choose others")
-    wrong = [name for name in file_names if not name.lower().endswith(kind.suffixes)]
+        raise ValueError(f"an analysis must have {number}, got {counted}; choose others")
+    wrong = [name for name in file_names if not kind.takes_one(name)]
     if wrong:
         raise ValueError(
             f"files must end in {', '.join(kind.suffixes)}, got {', '.join(wrong)}; convert them"
@@ -83,10 +101,34 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> Inputs:
         )
     kind, read = _UPLOADS[analysis]
     check_uploads(kind, [path.name for path in paths])
+    paths, notes = _with_sidecars(kind, paths, scratch)
     paths = [unpacked(path, scratch) for path in paths]
     if len(paths) == 1 and are_exact_inputs(paths[0]):
         return read_exact_inputs(paths[0])
-    return read(paths)
+    inputs = read(paths)
+    return replace(inputs, notes=[*inputs.notes, *notes]) if notes else inputs
+
+
+def _with_sidecars(
+    kind: InputKind, paths: Sequence[Path], scratch: Path
+) -> tuple[list[Path], list[str]]:
+    """Return images where the text files of their microscopes lie beside them, and notes."""
+    texts = {path.stem: path for path in paths if kind.is_beside(path.name)}
+    images = [path for path in paths if not kind.is_beside(path.name)]
+    if not texts:
+        return images, []
+    used: set[Path] = set()
+    laid = []
+    for number, image in enumerate(images):
+        beside = [texts[stem] for stem in sidecar_stems(image) if stem in texts]
+        folder = scratch / "beside" / f"{number:04d}"
+        folder.mkdir(parents=True)
+        for path in (image, *beside):
+            (folder / path.name).symlink_to(path.absolute())
+        used.update(beside)
+        laid.append(folder / image.name)
+    alone = [path.name for path in texts.values() if path not in used]
+    return laid, [f"{name} has the name of no image, and is not read" for name in alone]
 
 
 def _in_memory(read: Inputs) -> Inputs:
@@ -100,15 +142,15 @@ def _in_memory(read: Inputs) -> Inputs:
 # files alone, loads no torch.
 _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
     "segment": (
-        InputKind(IMAGES, most=64),
+        InputKind(IMAGES, most=64, beside=SIDECARS),
         lambda paths: segmentation.inputs_from_files(paths),
     ),
     "superres": (
-        InputKind(SLICES, most=1000),
+        InputKind(SLICES, most=1000, beside=SIDECARS),
         lambda paths: _in_memory(superresolution.inputs_from_files(paths)),
     ),
     "reconstruct": (
-        InputKind(SLICES, most=1000),
+        InputKind(SLICES, most=1000, beside=SIDECARS),
         lambda paths: _in_memory(slices.inputs_from_files(paths)),
     ),
     "structure": (InputKind(SLICES), lambda paths: structure.inputs_from_file(paths[0])),

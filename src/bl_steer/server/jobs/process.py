@@ -13,7 +13,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -30,6 +30,7 @@ from bl_steer.server import packages
 from bl_steer.server.jobs.inputs import read_inputs
 from bl_steer.server.packages.inputs import parted
 from bl_steer.server.sandbox.caches import copy_caches
+from bl_steer.server.told_paths import without_folders
 
 __all__ = ["REPORT", "RESULT", "OutputFile", "Report", "Task", "carry_out", "main"]
 
@@ -104,6 +105,8 @@ def main() -> None:
 def carry_out(task: Task, answers: TextIO) -> Report:
     """Do a task; what goes wrong is in the report."""
     last = [-1, -1]
+    folders = [Path(path).parent for path in task.paths]
+    own = [*map(str, folders), task.out, task.package, task.dependencies]
 
     def progress(done: int, total: int) -> None:
         if [done, total] != last:
@@ -117,16 +120,9 @@ def carry_out(task: Task, answers: TextIO) -> Report:
         report = _failed(error)
     return replace(
         report,
-        message=_without_folders(report.message, task),
-        warnings=[_without_folders(warning, task) for warning in report.warnings],
+        message=without_folders(report.message, own),
+        warnings=[without_folders(warning, own) for warning in report.warnings],
     )
-
-
-def _without_folders(text: str, task: Task) -> str:
-    """Return a text that names files as the user does, not where the job has them."""
-    for folder in (*(Path(path).parent for path in task.paths), task.out):
-        text = text.replace(f"{folder}/", "")
-    return text
 
 
 def _analyse(task: Task, progress: Any) -> Report:
@@ -167,6 +163,7 @@ def _analyse(task: Task, progress: Any) -> Report:
                 "tables": _preview(result.tables),
                 "origins": _origins(parts),
                 "mean_uncertainty": _mean_uncertainty(result.arrays),
+                "shapes": _shapes(result.arrays),
             }
         ),
         outputs=outputs,
@@ -186,7 +183,7 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     """Write a result for people and exactly; return the files, and what was not drawn."""
     files: list[OutputFile] = []
     for name, table in result.tables.items():
-        files.append(_write_table(table, name, out))
+        files.append(_write_table(table, name, out, result.provenance.get("units")))
     for name, array in result.arrays.items():
         if name in result.provenance.get("voxels_nm", {}):
             path = write_result_volume(out / _safe(name), result, name)
@@ -201,8 +198,10 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     return [*files, *drawn], problems
 
 
-def _write_table(table: Any, name: str, out: Path) -> OutputFile:
-    path = write_table(table, out / f"{_safe(name)}.csv")
+def _write_table(
+    table: Any, name: str, out: Path, units: Mapping[str, str] | None = None
+) -> OutputFile:
+    path = write_table(table, out / f"{_safe(name)}.csv", units)
     return OutputFile(path.name, "table", "text/csv")
 
 
@@ -238,6 +237,16 @@ def _origins(parts: Sequence[Any]) -> dict[str, tuple[int, int]]:
                 origins.setdefault(name, (before + uploads.index(file), page))
         before += len(uploads)
     return origins
+
+
+def _shapes(arrays: Any) -> dict[str, list[int]]:
+    """Return how many rows and columns each field has that a result is unsure of."""
+    ending = "_uncertainty"
+    return {
+        name.removesuffix(ending): list(array.shape[-2:])
+        for name, array in arrays.items()
+        if name.endswith(ending) and array.ndim > 1
+    }
 
 
 def _mean_uncertainty(arrays: Any) -> dict[str, float]:

@@ -20,7 +20,7 @@ from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import number_open, submitted
 from bl_steer.server.jobs.leases import CAUSES, Claim, Held, InputFile, Lease, Produced, Swept
 from bl_steer.server.jobs.search import link_files
-from bl_steer.server.jobs.transitions import change, count, ended, held, released
+from bl_steer.server.jobs.transitions import change, count, ended, given_up, held, queued
 from bl_steer.server.mail.outbox import post_completion
 from bl_steer.server.uploads.uploads import file_names, register_file
 
@@ -293,14 +293,14 @@ def return_job(session: Session, claim: Claim, *, lost: bool = False) -> bool:
     ----------
     lost : count it as one worker that the job cost
     """
-    return change(session, held(claim), **released("queued"), lost=Job.lost + int(lost))
+    return change(session, held(claim), **queued(), lost=Job.lost + int(lost))
 
 
 def cancel(session: Session, job_id: str, *, now: float | None = None) -> bool:
     """End a waiting job at once, ask the worker of a running one to end it; False if it is over."""
     now = time.time() if now is None else now
-    queued = (Job.id == job_id, Job.state == "queued")
-    return change(session, queued, **ended("cancelled", now), cancel_requested=True) or change(
+    waits = (Job.id == job_id, Job.state == "queued")
+    return change(session, waits, **ended("cancelled", now), cancel_requested=True) or change(
         session, (Job.id == job_id, Job.state == "running"), cancel_requested=True
     )
 
@@ -332,16 +332,16 @@ def sweep(session: Session, *, attempts: int, address: str = "", now: float | No
         )
         lost = job.lost + int(job.state == "running")
         if job.cancel_requested:
-            outcome, values = "cancelled", ended("cancelled", now)
+            outcome, values = "cancelled", given_up("cancelled", now)
         elif lost >= attempts:
             outcome = "poisoned"
             values = {
-                **ended("failed", now),
+                **given_up("failed", now),
                 "cause": "lost",
                 "message": f"{lost} workers were lost with this job; it is not tried again",
             }
         else:
-            outcome, values = "requeued", released("queued")
+            outcome, values = "requeued", queued()
         if change(session, guard, **values, lost=lost):
             counts[outcome] += 1
             if outcome == "poisoned":

@@ -96,6 +96,11 @@ def _report(folder: Path) -> _Report:
         if len(text) > LONGEST_REPORT:
             raise UnsoundResult(f"a report must have at most {LONGEST_REPORT} bytes, got more")
         return _Report.model_validate_json(text)
+    except FileNotFoundError as error:
+        raise UnsoundResult(
+            "a job must leave a report, got none: its code ended its process by itself; let it "
+            "return, or raise an error, without os._exit"
+        ) from error
     except (OSError, ValidationError) as error:
         reason = " ".join(str(error).split())[:300]
         raise UnsoundResult(f"a job must leave a report, got {reason}") from error

@@ -19,9 +19,14 @@ MAX_DAYS = 365.0
 
 
 def share_job(session: Session, user: User, job: Job, *, days: float) -> tuple[Share, str]:
-    """Return a new link's record and its token, of which only a hash is kept."""
+    """Return a new link's record and its token, of which only a hash is kept.
+
+    An account that was closed meanwhile makes none: its links have ended for good.
+    """
     if not 0 < days <= MAX_DAYS:
         raise Refused(422, "refused.share_days", most=int(MAX_DAYS))
+    if session.scalar(select(User.disabled).where(User.id == user.id)) is not None:
+        raise missing("job")
     token = new_token()
     share = Share(job_id=job.id, token_hash=hash_token(token), expires=time.time() + days * DAY_S)
     session.add(share)

@@ -12,7 +12,9 @@ from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Job, Worker
 from bl_steer.server.jobs.leases import Claim
 
-__all__ = ["change", "count", "ended", "held", "released"]
+__all__ = ["change", "count", "ended", "given_up", "held", "queued"]
+
+UNHELD = {"lease_owner": None, "lease_until": None}
 
 
 def held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
@@ -20,14 +22,19 @@ def held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
     return (Job.id == claim.job_id, Job.attempt == claim.attempt, Job.state == "running")
 
 
-def released(state: str) -> dict[str, Any]:
-    """Return the values of a job that nobody holds any more."""
-    return {"state": state, "lease_owner": None, "lease_until": None}
+def queued() -> dict[str, Any]:
+    """Return the values of a job that waits again: it has not begun."""
+    return {"state": "queued", **UNHELD, "started": None}
 
 
 def ended(state: str, now: float) -> dict[str, Any]:
     """Return the values of a job that is over."""
-    return {**released(state), "finished": now}
+    return {"state": state, **UNHELD, "finished": now}
+
+
+def given_up(state: str, now: float) -> dict[str, Any]:
+    """Return the values of a job that ends as its worker fell silent, nobody knows when."""
+    return {**ended(state, now), "started": None}
 
 
 def change(session: Session, guard: Sequence[ColumnElement[bool]], **values: Any) -> bool:

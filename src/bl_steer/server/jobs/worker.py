@@ -42,6 +42,7 @@ from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB, amount
+from bl_steer.server.told_paths import without_folders
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 
 __all__ = ["Worker", "run_worker"]
@@ -102,6 +103,7 @@ class Worker:
                 wait = self.settings.poll_s
             if not worked and not self.stopping:
                 time.sleep(wait)
+        self._over()
 
     def step(self) -> bool:
         """Do one job, or check one package, if one waits; return whether there was one."""
@@ -120,7 +122,7 @@ class Worker:
             checked = check_next(self.database, self.packages, over=self._over, trusted=trusted)
             if checked is not None or not waiting:
                 return checked is not None
-        with self.database.write() as session:
+        with self.database.write_beside() as session:
             lease = jobs.take(
                 session,
                 self.name,
@@ -159,14 +161,9 @@ class Worker:
         heartbeat = Heartbeat(self, lease)
         try:
             ended = self._execute(lease, folder, heartbeat)
-        except SandboxMissing as error:
-            self._end(lease, "sandbox", str(error))
-            return
-        except StoredFileMissing as error:
-            self._end(lease, "input", str(error))
-            return
-        except PackageError as error:
-            self._end(lease, "package", str(error))
+        except (SandboxMissing, StoredFileMissing, PackageError) as error:
+            lacking = "sandbox" if isinstance(error, SandboxMissing) else "input"
+            self._end(lease, "package" if isinstance(error, PackageError) else lacking, str(error))
             return
         except OSError as error:
             self._without_room(lease, folder, error)
@@ -177,7 +174,7 @@ class Worker:
         elif outcome.cause == "cancelled":
             self._cancelled(lease, asked=heartbeat.answer == "cancel")
         elif outcome.cause == "lost":
-            logger.warning("job %s: its process or machine was lost", lease.job_id)
+            logger.warning("job %s: its process was lost: %s", lease.job_id, outcome.last_words)
             self._write(lambda session: jobs.return_job(session, lease, lost=True))
         elif isinstance(report, Produced):
             self._keep(lease, report, outcome)
@@ -253,6 +250,7 @@ class Worker:
 
     def _end(self, lease: Lease, cause: str, message: str, last_words: str = "") -> None:
         logger.info("job %s: failed (%s): %s", lease.job_id, cause, message)
+        message = without_folders(message, ours=self.settings.folders)
         self._write(
             lambda session: jobs.fail(
                 session,
@@ -267,28 +265,26 @@ class Worker:
     def _cancelled(self, lease: Lease, *, asked: bool) -> None:
         if asked:
             self._write(lambda session: jobs.confirm_cancel(session, lease))
-        else:  # this worker is to end
-            self._write(lambda session: jobs.return_job(session, lease))
+        elif self._write(lambda session: jobs.return_job(session, lease)):
+            logger.info("job %s: this worker ends; it waits again, uncounted", lease.job_id)
 
     def _write(self, change: Callable[..., bool]) -> bool:
         """Change a job, and try again while the database is away and the lease may hold."""
         deadline = time.monotonic() + self.settings.lease_s
         while True:
             try:
-                with self.database.write() as session:
+                with self.database.write_beside() as session:
                     return change(session)
             except (DBAPIError, PoolTimeout) as error:
                 if time.monotonic() > deadline:
-                    logger.error(
-                        "worker %s: a result is given up: %s", self.name, first_line(error)
-                    )
+                    logger.error("worker %s: a result is lost: %s", self.name, first_line(error))
                     return False
                 time.sleep(min(1.0, self.settings.poll_s))
 
     def _over(self) -> bool:
-        """Note that this worker lives during a check; return whether to stop."""
+        """Note that this worker lives during a check, or that it ends; return whether to stop."""
         now = time.time()
-        if now - self.seen > min(SEEN_EVERY_S, self.settings.alarm_after_s / 4):
+        if self.stopping or now - self.seen > min(SEEN_EVERY_S, self.settings.alarm_after_s / 4):
             try:
                 self._note(now)
             except (DBAPIError, PoolTimeout) as error:
@@ -298,8 +294,9 @@ class Worker:
 
     def _note(self, now: float) -> None:
         most = None if self.gpus is None else max(self.gpus, default=0)
-        with self.database.write() as session:
-            session.merge(WorkerRow(name=self.name, seen=now, gpus=most))
+        with self.database.write_beside() as session:
+            ended = now if self.stopping else None
+            session.merge(WorkerRow(name=self.name, seen=now, gpus=most, ended=ended))
         self.seen = now
 
     def _place(self) -> Path:
@@ -319,7 +316,7 @@ class Worker:
         return [claim for left in folders if (claim := _claim_of(left.name)) is not None]
 
     def _give_back(self, claim: Claim) -> None:
-        with self.database.write() as session:
+        with self.database.write_beside() as session:
             if jobs.return_job(session, claim, lost=True):
                 logger.warning("job %s: its worker died; it waits again", claim.job_id)
 

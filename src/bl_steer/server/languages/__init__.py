@@ -17,16 +17,19 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 
+from bl_steer.server.languages.sentences import Sentence, sentence_in
 from bl_steer.spelling import respelled
 
 __all__ = [
     "LANGUAGES",
+    "Sentence",
     "TextKey",
     "choose_language",
     "has_text",
     "in_labels",
     "load_texts",
     "result_label",
+    "sentence_in",
     "text",
 ]
 
@@ -44,6 +47,7 @@ def load_texts() -> None:
     """Read the texts of all languages now: later ones on disk may be another version's."""
     for language in LANGUAGES:
         _translations(language)
+        sentence_in(language, "")
 
 
 def has_text(key: str) -> bool:
@@ -52,7 +56,7 @@ def has_text(key: str) -> bool:
 
 
 def text(language: str, key: str, **values: object) -> str:
-    """Return a text with its values put in; a `TextKey` among them in the same language.
+    """Return a text with its values; a `TextKey` or `Sentence` among them in the same language.
 
     Raises
     ------
@@ -71,11 +75,13 @@ def text(language: str, key: str, **values: object) -> str:
         raise KeyError(key)
     if not values:
         return message
-    parts = {
-        name: text(language, value) if isinstance(value, TextKey) else value
-        for name, value in values.items()
-    }
-    return message.format(**parts)
+    return message.format(**{name: _said(language, value) for name, value in values.items()})
+
+
+def _said(language: str, value: object) -> object:
+    if isinstance(value, TextKey):
+        return text(language, value)
+    return sentence_in(language, value) if isinstance(value, Sentence) else value
 
 
 def result_label(language: str, what: str, name: str) -> str:
@@ -96,7 +102,7 @@ def result_label(language: str, what: str, name: str) -> str:
 
 
 def in_labels(language: str, analysis: str, message: str) -> str:
-    """Return a message of an analysis with the labels of its form in place of its parameters.
+    """Return a message of an analysis, with the labels of its form in place of its parameters.
 
     Examples
     --------
@@ -111,7 +117,7 @@ def in_labels(language: str, analysis: str, message: str) -> str:
         named = text(language, "param.quoted", name=text(language, key))
         return named if value is None else f"{named} = {value}"
 
-    return respelled(message, label)
+    return respelled(sentence_in(language, message), label)
 
 
 @cache

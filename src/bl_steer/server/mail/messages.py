@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 from bl_steer.server.db.tables import Job, Package, User
+from bl_steer.server.jobs.fields import named_fields
 from bl_steer.server.languages import has_text, in_labels, text
 from bl_steer.server.packages.catalogue import title_of
 
@@ -21,6 +21,7 @@ def completion_text(
     file_names: Sequence[str],
     *,
     address: str,
+    titles: Mapping[str, str] | None = None,
     keep_days: float = 365.0,
 ) -> tuple[str, str]:
     """Return subject and body of the mail that tells of a job's end.
@@ -28,9 +29,13 @@ def completion_text(
     Parameters
     ----------
     package : that the job ran; None for a built-in analysis
+    titles : how people call its fields
     """
     language = job.language
-    said_by = partial(in_labels, language, job.analysis)
+
+    def said_by(message: str) -> str:
+        return in_labels(language, job.analysis, named_fields(message, titles or {}))
+
     analysis = _title(job, package)
     values = {
         "name": user.name or user.email,

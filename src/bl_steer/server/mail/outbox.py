@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Job, OutgoingMail, Package, Upload, User
+from bl_steer.server.jobs.fields import field_titles
 from bl_steer.server.mail.messages import completion_text
 
 __all__ = ["mail_refused", "mail_sent", "post", "post_completion", "release_mails", "take_mail"]
@@ -61,14 +62,18 @@ def post_completion(
         .execution_options(populate_existing=True)
     ).one()
     if job.wants_mail:
-        rows = session.execute(
-            select(Upload.id, Upload.file_name).where(Upload.id.in_(job.upload_ids))
-        )
-        names = dict(rows.tuples().all())
-        files = [names[upload_id] for upload_id in job.upload_ids if upload_id in names]
+        rows = session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
+        uploads = {upload.id: upload for upload in rows}
+        files = [uploads[one].file_name for one in job.upload_ids if one in uploads]
         package = session.get(Package, job.package_sha256) if job.package_sha256 else None
         subject, body = completion_text(
-            job, user, package, files, address=address, keep_days=keep_days
+            job,
+            user,
+            package,
+            files,
+            address=address,
+            titles=field_titles(job, uploads),
+            keep_days=keep_days,
         )
         post(session, recipient=user.email, subject=subject, body=body, job_id=job_id, now=now)
 

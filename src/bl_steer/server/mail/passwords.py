@@ -35,7 +35,7 @@ def post_reset(session: Session, email: str, *, language: str, address: str) -> 
 
     Parameters
     ----------
-    language : of whoever asks, for an account that has not chosen one
+    language : of whoever asks, for an account of which none is known
     address : of the server
     """
     user = find_user(session, email)
@@ -46,7 +46,7 @@ def post_reset(session: Session, email: str, *, language: str, address: str) -> 
     )
     if (session.scalar(asked) or 0) >= MOST_AN_HOUR:
         return False
-    language = user.language or language
+    language = user.written_in(language)
     values = {"name": user.name or user.email, "address": address, "hours": f"{MAIL_HOURS:g}"}
     mail = post(
         session,
@@ -89,7 +89,7 @@ def post_registration(session: Session, email: str, *, language: str, address: s
 
 def post_new_password(session: Session, user: User, *, language: str, address: str) -> None:
     """Tell the owner of an account that its password is another."""
-    language = user.language or language
+    language = user.written_in(language)
     post(
         session,
         recipient=user.email,

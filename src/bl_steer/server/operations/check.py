@@ -70,6 +70,7 @@ def check_server(settings: ServerSettings) -> Iterator[Finding]:
     yield from _database(settings)
     yield from _key(settings)
     yield from _sandbox(settings)
+    yield from _user()
     yield from _mail(settings)
     yield from _address(settings)
     yield from _parts(settings)
@@ -184,7 +185,8 @@ def _inside(database: Database, settings: ServerSettings) -> Iterator[Finding]:
 
 def _workers(workers: list[Worker], settings: ServerSettings) -> Iterator[Finding]:
     now = time.time()
-    alive = [worker for worker in workers if worker.seen > now - settings.alarm_after_s]
+    since = now - settings.alarm_after_s
+    alive = [worker for worker in workers if worker.seen > since and worker.ended is None]
     ahead = max((worker.seen - now for worker in workers), default=0.0)
     if ahead > SKEW_S:
         said = f"a worker's is {ahead:+.0f} s off this machine's; set both by NTP"
@@ -220,6 +222,13 @@ def _sandbox(settings: ServerSettings) -> Iterator[Finding]:
     else:
         said = f"{problem}; install bubblewrap and let users make namespaces (make system)"
         yield Finding("FAULT", "sandbox", said)
+
+
+def _user() -> Iterator[Finding]:
+    """A job that got out of its sandbox could do what this user may."""
+    if os.geteuid() == 0:
+        said = "root runs it, whom a way out of a sandbox would give the machine; run it as a user"
+        yield Finding("note", "user", f"{said} of its own")
 
 
 def _mail(settings: ServerSettings) -> Iterator[Finding]:

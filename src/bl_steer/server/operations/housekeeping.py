@@ -6,6 +6,7 @@ Several do no harm, since each works by guarded changes of rows.
 from __future__ import annotations
 
 import logging
+import re
 import signal
 import smtplib
 import subprocess
@@ -19,8 +20,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Job, OutgoingMail
+from bl_steer.server.db.tables import Job, OutgoingMail, User
 from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.languages import DEFAULT
 from bl_steer.server.mail import outbox
 from bl_steer.server.mail.passwords import body_to_send
 from bl_steer.server.mail.smtp import TIMEOUT_S, send
@@ -121,7 +123,7 @@ class Housekeeping:
         with self.database.read() as session:  # a look costs no lock
             if not _anything_to_sweep(session, now, self.settings.attempts):
                 return
-        with self.database.write() as session:
+        with self.database.write_beside() as session:
             swept = jobs.sweep(
                 session, attempts=self.settings.attempts, address=self.settings.address, now=now
             )
@@ -137,7 +139,7 @@ class Housekeeping:
             with self.database.read() as session:
                 if not _mail_is_due(session, now):
                     return number
-            with self.database.write() as session:
+            with self.database.write_beside() as session:
                 mail = outbox.take_mail(session, lease_s=2 * TIMEOUT_S)
             if mail is None:
                 return number
@@ -150,7 +152,7 @@ class Housekeeping:
         def note() -> None:
             nonlocal sent
             sent = True
-            with self.database.write() as session:
+            with self.database.write_beside() as session:
                 outbox.mail_sent(session, mail)
 
         with self.database.write() as session:
@@ -162,7 +164,7 @@ class Housekeeping:
                 return
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             logger.warning("mail %s: attempt %d: %s", mail.id, mail.attempt, problem[:200])
-            with self.database.write() as session:
+            with self.database.write_beside() as session:
                 outbox.mail_refused(
                     session,
                     mail,
@@ -180,15 +182,18 @@ class Housekeeping:
             found = troubles(session, self.settings, now)
         new = [name for name in found if now - self._alarmed.get(name, -DAY_S) >= DAY_S]
         self._alarmed |= dict.fromkeys(new, now)
-        texts = [found[name] for name in new]
-        for text in texts:
-            logger.error("ALARM: %s", text)
-        if texts and self.settings.alarm_to:
-            with self.database.write() as session:
+        for name in new:
+            logger.error("ALARM: %s", found[name].in_language(DEFAULT))
+        if new and self.settings.alarm_to:
+            with self.database.write_beside() as session:
+                reader = User.email == self.settings.alarm_to.strip().lower()
+                account = session.scalar(select(User).where(reader))
+                language = account.written_in(DEFAULT) if account else DEFAULT
+                texts = [found[name].in_language(language) for name in new]
                 outbox.post(
                     session,
                     recipient=self.settings.alarm_to,
-                    subject=f"bl_steer: {texts[0].partition(';')[0].rstrip('.')}",
+                    subject=f"bl_steer: {re.split('[;。]', texts[0])[0].rstrip('.')}",
                     body="\n".join([*texts, "", self.settings.address, ""]),
                     now=now,
                 )

@@ -166,7 +166,7 @@ def _expire_uploads(database: Database, old: float, now: float) -> Iterator[Dele
         rows = rows.where(Upload.created < old, Upload.deleted.is_(None))
         if after is not None:  # those that are needed stay, and are not met again
             rows = rows.where(key > tuple_(literal(after[0]), literal(after[1])))
-        with database.write() as session:
+        with database.write_beside() as session:
             expired = (
                 session.execute(rows.order_by(Upload.created, Upload.id).limit(BATCH))
                 .tuples()
@@ -186,7 +186,7 @@ def _expire_results(database: Database, old: float, now: float) -> Iterator[Dele
     """Delete the files of old results; the job stays in the history, with its digest."""
     rows = select(Job.id).where(Job.finished < old, Job.emptied.is_(None))
     while True:
-        with database.write() as session:
+        with database.write_beside() as session:
             ended = [*session.scalars(rows.order_by(Job.finished).limit(BATCH))]
             with_files = select(JobOutput.job_id).where(JobOutput.job_id.in_(ended)).distinct()
             results = len(session.scalars(with_files).all())
@@ -201,7 +201,7 @@ def _delete_rows(database: Database, rows: Select[tuple[Any]]) -> Iterator[Delet
     """Delete the rows whose keys a query gives."""
     (key,) = rows.selected_columns
     while True:
-        with database.write() as session:
+        with database.write_beside() as session:
             going = [*session.scalars(rows.limit(BATCH))]
             session.execute(delete(key.table).where(key.in_(going)))
         yield Deleted()

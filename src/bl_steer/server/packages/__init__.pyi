@@ -9,6 +9,7 @@ from .archive import unpack as unpack
 from .catalogue import author_of as author_of
 from .catalogue import find_package as find_package
 from .catalogue import list_packages as list_packages
+from .catalogue import release_before as release_before
 from .catalogue import reviews_of as reviews_of
 from .checking import check_next as check_next
 from .checking import check_package as check_package
@@ -29,4 +30,5 @@ from .revocation import tell_users as tell_users
 from .store import PackageStore as PackageStore
 from .template import write_template as write_template
 from .testing import accept as accept
+from .testing import run_package as run_package
 from .testing import try_package as try_package

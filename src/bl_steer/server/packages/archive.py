@@ -6,7 +6,7 @@ of those files. `unpack` takes an archive of anybody, and trusts none of it.
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import os
 import shutil
 import stat
@@ -36,6 +36,7 @@ from bl_steer.server.packages.manifest import (
     RelativePath,
     read_source,
 )
+from bl_steer.server.sizes import amount
 
 __all__ = ["build", "build_archive", "pack", "unpack"]
 
@@ -128,17 +129,19 @@ def unpack(archive: IO[bytes], packages: Path, *, most_bytes: int = MOST_BYTES) 
         folder = packages / content_hash(draft)
         for path in sorted(draft.rglob("*"), reverse=True):
             path.chmod(0o555 if path.is_dir() else 0o444)
-        # One that is there already has the same bytes, or will be refused when it is loaded.
-        if not folder.exists():
-            with contextlib.suppress(FileExistsError):
-                draft.rename(folder)
+        try:
+            draft.rename(folder)
+        except OSError as error:
+            # One that is there already has the same bytes, or will be refused when it is loaded.
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
         return folder
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
-        raise _unfit(_fault(archive, error)) from error
+        raise _fault(archive, error) from error
     except (UnicodeError, RuntimeError, zlib.error) as error:  # a password, a damaged member
-        raise _unfit(_fault(archive, error)) from error
+        raise _fault(archive, error) from error
     except (FileExistsError, NotADirectoryError) as error:
-        raise _unfit("a file that another has as its folder") from error
+        raise _unfit("a file that another has as its folder", "folder") from error
     finally:
         _remove(draft)
 
@@ -149,20 +152,33 @@ def _extract(archive: IO[bytes], folder: Path, most_bytes: int) -> None:
         members = [info for info in opened.infolist() if not info.is_dir()]
         names = [member.filename for member in members]
         if len(members) > MOST_FILES + 1 or len({name.casefold() for name in names}) < len(names):
-            raise _unfit(f"{len(members)} members, at most {MOST_FILES}, each named once")
+            raise _unfit(
+                f"{len(members)} members, at most {MOST_FILES}, each named once",
+                "members",
+                number=len(members),
+                most=MOST_FILES,
+            )
         size = sum(member.file_size for member in members)
         packed = sum(member.compress_size for member in members)
         if size > most_bytes or size > MOST_RATIO * max(packed, 4096):
-            raise _unfit(f"{packed} bytes that unpack to {size}, at most {most_bytes}")
+            raise _unfit(
+                f"{packed} bytes that unpack to {size}, at most {most_bytes}",
+                "size",
+                packed=amount(packed),
+                size=amount(size),
+                most=amount(most_bytes),
+            )
         for member in members:
-            kind = stat.S_IFMT(member.external_attr >> 16)
+            name, kind = member.filename, stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG):
-                raise _unfit(f"a member that is no plain file, {member.filename!r}")
+                raise _unfit(f"a member that is no plain file, {name!r}", "link", name=name)
             try:
-                name = path_of.validate_python(member.filename)
+                place = folder / path_of.validate_python(name)
             except ValidationError:
-                raise _unfit(f"a member that leads elsewhere, {member.filename!r}") from None
-            _write(opened, member, folder / name)
+                raise _unfit(
+                    f"a member that leads elsewhere, {name!r}", "path", name=name
+                ) from None
+            _write(opened, member, place)
 
 
 def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
@@ -172,23 +188,27 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None
         while piece := source.read(PIECE):
             left -= len(piece)
             if left < 0:
-                raise _unfit(f"more bytes than it says of {member.filename!r}")
+                name = member.filename
+                raise _unfit(f"more bytes than it says of {name!r}", "more", name=name)
             target.write(piece)
         target.flush()
         os.fsync(target.fileno())
 
 
-def _fault(archive: IO[bytes], error: Exception) -> str:
-    """Return what an archive is that cannot be read."""
+def _fault(archive: IO[bytes], error: Exception) -> PackageError:
+    """Return what to say of an archive that cannot be read."""
     if not zipfile.is_zipfile(archive):
-        return "a file that is no zip"
-    return f"a zip that is damaged or of another kind ({str(error) or 'it ends too early'})"
+        return _unfit("a file that is no zip", "no_zip")
+    reason = str(error) or "it ends too early"
+    return _unfit(f"a zip that is damaged or of another kind ({reason})", "damaged")
 
 
-def _unfit(got: str) -> PackageError:
+def _unfit(got: str, key: str, **values: object) -> PackageError:
     return PackageError(
         f"a package must be an archive as 'bl-steer package build' writes it, got {got}; build it "
-        "again"
+        "again",
+        f"archive.{key}",
+        **values,
     )
 
 

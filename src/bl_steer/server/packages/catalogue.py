@@ -22,10 +22,12 @@ __all__ = [
     "approvals_of",
     "asked_for",
     "author_of",
+    "check_version",
     "find_package",
     "list_packages",
     "live_package",
     "permit_of",
+    "release_before",
     "released_packages",
     "reviews_of",
     "title_of",
@@ -38,14 +40,12 @@ class ReviewError(PackageError):
 
     Parameters
     ----------
-    key : of the text, without ``review.``; see `bl_steer.server.languages`
+    key : of the text, without ``review.``
     values : that the text names
     """
 
     def __init__(self, key: str, **values: object) -> None:
-        super().__init__(text("en", f"review.{key}", **values))
-        self.key = key
-        self.values: dict[str, Any] = values
+        super().__init__(text("en", f"review.{key}", **values), f"review.{key}", **values)
 
 
 def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
@@ -75,6 +75,29 @@ def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
     )
 
 
+def check_version(session: Session, name: str, version: str, sha256: str = "") -> None:
+    """Refuse a version that does not come after all releases of its name, revoked ones too.
+
+    Parameters
+    ----------
+    sha256 : of a package that may have been released before, and then may be again
+
+    Raises
+    ------
+    ReviewError
+        When a version as high was released.
+    """
+    query = select(Package.sha256, Package.version).join(Release, Release.sha256 == Package.sha256)
+    released = dict(session.execute(query.where(Package.name == name)).tuples().all())
+    highest = max(released.values(), key=_numbers, default="")
+    if highest and sha256 not in released and _numbers(version) <= _numbers(highest):
+        raise ReviewError("version_low", package=f"{name} {version}", highest=highest)
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(map(int, version.split(".")))
+
+
 def live_package(session: Session, name: str) -> Package | None:
     """Return the release of a name that is in use; None where there is none."""
     return session.scalar(
@@ -82,6 +105,15 @@ def live_package(session: Session, name: str) -> Package | None:
         .join(Release, Release.sha256 == Package.sha256)
         .where(Release.name == name, Release.ended.is_(None), Package.state == "released")
     )
+
+
+def release_before(session: Session, package: Package) -> Package | None:
+    """Return what was released under the name before this one, or last where it never was."""
+    history = session.scalars(
+        select(Release.sha256).where(Release.name == package.name).order_by(Release.id)
+    ).all()
+    before = history[: history.index(package.sha256)] if package.sha256 in history else history
+    return session.get(Package, before[-1]) if before else None
 
 
 def released_packages(session: Session) -> list[Package]:

@@ -1,9 +1,13 @@
-"""The server's own look at what was submitted, before a reviewer spends time on it."""
+"""The server's own look at what was submitted, before a reviewer spends time on it.
+
+Its tests must pass, and what users read of it must be its author's own.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import func, select
 
@@ -12,6 +16,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Job, Package
 from bl_steer.server.packages.catalogue import ReviewError
 from bl_steer.server.packages.content import verify_content
+from bl_steer.server.packages.inspection import unwritten
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.review import note_check
 from bl_steer.server.packages.store import PackageStore
@@ -19,6 +24,7 @@ from bl_steer.server.packages.testing import TestReport, try_package
 from bl_steer.server.sandbox.caches import caches_of
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import SandboxMissing
+from bl_steer.server.told_paths import without_folders
 
 __all__ = ["check_next", "check_package", "is_under_check", "package_is_next"]
 
@@ -130,8 +136,10 @@ def _check(
             caches=caches_of(settings.caches),
             hidden=[settings.folder.absolute()],
         )
+        report = replace(report, unwritten=unwritten(manifest))
     except (PackageError, OSError, SandboxMissing) as error:
-        report = TestReport((), (" ".join(str(error).split()),))
+        said = without_folders(" ".join(str(error).split()), ours=settings.folders)
+        report = TestReport((), (said,))
     if over is not None and over():  # nothing of it counts
         return report
     try:

@@ -7,7 +7,6 @@ same.
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,9 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bl_steer import processing, server
-from bl_steer.processing.result_folder import write_result
-from bl_steer.protocols import Progress
+from bl_steer import server
 from bl_steer.server import auth, db, packages
 from bl_steer.server.packages.catalogue import approvals_of
 from bl_steer.server.packages.inputs import files_by_input
@@ -88,30 +85,20 @@ def build(folder: Path, out: Path) -> dict[str, Any]:
 
 
 def run(
-    folder: Path,
-    files: Sequence[str],
-    params: Mapping[str, Any],
-    *,
-    out: Path,
-    progress: Progress | None = None,
+    folder: Path, files: Sequence[str], params: Mapping[str, Any], *, out: Path, trusted: bool
 ) -> dict[str, Any]:
-    """Run a package on files, in this process, and write its result.
+    """Run a package on files, as a job would, and write its result.
 
     Parameters
     ----------
     files : paths; ``NAME=PATH`` where the package has several inputs
+    trusted : run it without a sandbox where there is none
     """
-    analysis = packages.package_analysis(folder)
-    if (dependencies := _installed(folder)) is not None:
-        sys.path.append(str(dependencies))
-    inputs = analysis.inputs_from_files(files_by_input(files, analysis.manifest.input_names))
-    result = analysis.run(inputs, processing.make_params(analysis, params), progress)
-    return {
-        "digest": processing.digest_of(result),
-        "warnings": list(result.warnings),
-        "duration_s": result.provenance["duration_s"],
-        "files": [str(path) for path in write_result(result, out)],
-    }
+    given = files_by_input(files, packages.package_analysis(folder).manifest.input_names)
+    dependencies = _installed(folder)
+    return packages.run_package(
+        folder, given, params, out, trusted=trusted, dependencies=dependencies
+    )
 
 
 @dataclass(frozen=True)
@@ -153,13 +140,10 @@ def open_local_server(email: str, folder: Path | None = None) -> Iterator[LocalS
 
 def submit(local: LocalServer, path: Path) -> dict[str, Any]:
     """Submit an archive, or a folder that is built first."""
-    with (
-        _archive(path) as archive,
-        archive.open("rb") as file,
-        local.database.write() as session,
-    ):
-        package = packages.submit(session, file, local.user(session), packages=local.store)
-        return listed_one(package)
+    with _archive(path) as archive, archive.open("rb") as file:
+        arrived = local.store.take_in(file)
+    with local.database.write() as session:
+        return listed_one(packages.submit(session, arrived, local.user(session)))
 
 
 def send(path: Path, *, address: str, key: str) -> dict[str, Any]:
@@ -206,10 +190,13 @@ def shown(local: LocalServer, key: str) -> dict[str, Any]:
     """Return all that a reviewer asks about one package, and where its files lie."""
     with local.database.read() as session:
         package = packages.find_package(session, key)
+        before = packages.release_before(session, package)
         return {
             **listed_one(package),
             **_approvals(session, package),
             "author": packages.author_of(session, package),
+            "release_before": before
+            and {"version": before.version, "author": packages.author_of(session, before)},
             "folder": str(local.store.folder_of(session, package.sha256)),
             "manifest": package.manifest,
             "report": package.report,

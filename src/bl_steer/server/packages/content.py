@@ -43,16 +43,21 @@ def files_of(folder: Path, *, built: bool = True) -> list[str]:
     for path in _walk(folder, built):
         status = path.lstat()
         if not stat.S_ISREG(status.st_mode):
+            name = path.relative_to(folder)
             raise PackageError(
-                f"a package must hold plain files alone, got {path.relative_to(folder)}; copy what "
-                "a link leads to"
+                f"a package must hold plain files alone, got {name}; copy what a link leads to",
+                "archive.link",
+                name=name,
             )
         names.append(path.relative_to(folder).as_posix())
         size += status.st_size
         if len(names) > MOST_FILES or size > MOST_BYTES:
             raise PackageError(
                 f"a package must hold at most {MOST_FILES} files and {MOST_BYTES >> 30} GiB, got "
-                f"more in {folder}; leave out what a run does not need"
+                f"more in {folder}; leave out what a run does not need",
+                "archive.members",
+                number=len(names),
+                most=MOST_FILES,
             )
     return sorted(name for name in names if name != MANIFEST_FILE)
 
@@ -94,17 +99,19 @@ def verify_content(folder: Path, sha256: str | None = None) -> Manifest:
     manifest = read_manifest(folder)
     there = set(files_of(folder))
     listed = dict(manifest.files)
-    problems = [f"{name} was added" for name in sorted(there - set(listed))]
-    problems += [f"{name} is missing" for name in sorted(set(listed) - there)]
-    problems += [
-        f"{name} was changed"
-        for name in sorted(there & set(listed))
-        if hash_file(folder / name) != listed[name]
-    ]
-    if problems:
+    both = sorted(there & set(listed))
+    changed = [name for name in both if hash_file(folder / name) != listed[name]]
+    differing = {
+        "was added": sorted(there - set(listed)),
+        "is missing": sorted(set(listed) - there),
+        "was changed": changed,
+    }
+    if problems := [f"{name} {how}" for how, names in differing.items() for name in names]:
         raise PackageError(
             f"a package must be as its manifest says, got: {'; '.join(problems)}; build it again, "
-            "and have it reviewed anew"
+            "and have it reviewed anew",
+            "archive.differs",
+            names=", ".join(name for names in differing.values() for name in names),
         )
     if sha256 is not None and (actual := content_hash(folder)) != sha256:
         raise PackageError(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import json
 import pickletools
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,19 @@ from typing import Any
 from bl_steer.server.packages.content import files_of
 from bl_steer.server.packages.manifest import Manifest, Weights
 
-__all__ = ["inspect"]
+__all__ = ["TEXTS", "inspect", "unwritten"]
 
 MOST_OPCODES = 2_000_000
 LARGEST_READ = 256 * 2**20
 MOST_NAMED = 200
+TEXTS = {
+    "description.en": "Share of each micrograph that is brighter than a threshold.",
+    "description.ja": "各顕微鏡像のうち、しきい値より明るい部分の割合を求めます。",
+    "training_data.description": "Made up by train.py.",
+    "authors": "your name",
+}
+"""What users read of a new package, until its author writes something."""
+TO_COME = re.compile(r"(?<![A-Za-z])(TODO|FIXME|TBD)(?![A-Za-z])")
 
 
 def inspect(folder: Path, manifest: Manifest) -> dict[str, Any]:
@@ -32,6 +41,24 @@ def inspect(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "dependencies": list(manifest.dependencies),
         "files": {name: (folder / name).stat().st_size for name in files_of(folder)},
     }
+
+
+def unwritten(manifest: Manifest) -> list[str]:
+    """Return the entries that say what a new package says, or that a text is to come."""
+    training = manifest.training_data
+    said = {
+        "title.en": [manifest.title.en],
+        "title.ja": [manifest.title.ja],
+        "description.en": [manifest.description.en],
+        "description.ja": [manifest.description.ja],
+        "authors": [author.name for author in manifest.authors],
+        "training_data.description": [training.description] if training else [],
+    }
+    return [
+        name
+        for name, texts in said.items()
+        if any(text.strip() == TEXTS.get(name) or TO_COME.search(text) for text in texts)
+    ]
 
 
 def _imports(script: Path) -> list[str]:

@@ -20,6 +20,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from bl_steer.server.packages.parameters import Parameter, Text
 from bl_steer.server.packages.parts import (
@@ -48,6 +49,7 @@ __all__ = [
     "Input",
     "InputKind",
     "Manifest",
+    "ManifestError",
     "PackageError",
     "RelativePath",
     "TrainingData",
@@ -62,6 +64,25 @@ MANIFEST_FILE = "manifest.json"
 FORM = 1
 LARGEST_MANIFEST = 4 * 2**20
 """Bytes: more is no manifest."""
+
+
+class ManifestError(PackageError):
+    """A manifest does not describe a package.
+
+    Parameters
+    ----------
+    where : the file that it stands in
+    problems : name of an entry, empty for the whole, and what is wrong there as pydantic tells it
+    """
+
+    def __init__(self, where: str, problems: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        said = "; ".join(
+            f"{place or 'the whole'}: {problem['msg'].removeprefix('Value error, ')}"
+            for place, problem in problems
+        )
+        super().__init__(f"{where} must describe a package, got: {said}")
+        self.where = where
+        self.problems = problems
 
 
 class Manifest(Part):
@@ -101,7 +122,9 @@ class Manifest(Part):
         values = dict(given)
         if "input" in values:
             if "inputs" in values:
-                raise ValueError("a package must have [input] or [[inputs]], got both; drop one")
+                raise PydanticCustomError(
+                    "both_inputs", "a package must have [input] or [[inputs]], got both; drop one"
+                )
             values["inputs"] = [values.pop("input")]
         if values.get("weights") is None:
             values["weights"] = []
@@ -130,23 +153,39 @@ class Manifest(Part):
             ("dependencies", [_project(one) for one in self.dependencies]),
         ):
             if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
-                raise ValueError(f"{what} must each have a name of their own, got {names}")
+                raise PydanticCustomError(
+                    "own_names",
+                    "{what} must each have a name of their own, got {got}",
+                    {"what": what, "got": ", ".join(map(repr, names))},
+                )
         for test in self.tests:
             if set(test.inputs) != set(self.input_names):
-                raise ValueError(
-                    f"tests must give files for {_names(self.input_names)}, got the test "
-                    f"{test.name!r} with {_names(list(test.inputs))}; write inputs as the manifest "
-                    "names them"
+                raise PydanticCustomError(
+                    "inputs_of_test",
+                    "tests must give files for {inputs}, got the test {test} with {got}; write "
+                    "inputs as the manifest names them",
+                    {
+                        "inputs": _names(self.input_names),
+                        "test": repr(test.name),
+                        "got": _names(list(test.inputs)),
+                    },
                 )
         if self.weights and self.training_data is None:
-            raise ValueError(
-                "weights must come with training_data, got none; say what they were trained on"
+            raise PydanticCustomError(
+                "no_training_data",
+                "weights must come with training_data, got none; say what they were trained on",
             )
         if not self.title.en:
-            raise ValueError("the title must have its English text, got none; give title.en")
+            raise PydanticCustomError(
+                "no_title", "the title must have its English text, got none; give title.en"
+            )
         missing = sorted(self.named_files() - set(self.files)) if self.files else []
         if missing:
-            raise ValueError(f"files must hold all that the manifest names, got no {missing}")
+            raise PydanticCustomError(
+                "unlisted_files",
+                "files must hold all that the manifest names, got no {got}",
+                {"got": ", ".join(missing)},
+            )
         return self
 
     @property
@@ -207,11 +246,17 @@ def read_manifest(folder: Path) -> Manifest:
         values = json.loads(_text(folder / MANIFEST_FILE))
     except (json.JSONDecodeError, RecursionError) as error:
         raise PackageError(
-            f"{MANIFEST_FILE} must be JSON, got: {error}; build the package again"
+            f"{MANIFEST_FILE} must be JSON, got: {error}; build the package again",
+            "archive.manifest",
+            name=MANIFEST_FILE,
         ) from None
     manifest = parse_manifest(values, MANIFEST_FILE)
     if not manifest.files:
-        raise PackageError(f"{MANIFEST_FILE} must list the files, got none; build it again")
+        raise PackageError(
+            f"{MANIFEST_FILE} must list the files, got none; build it again",
+            "archive.manifest",
+            name=MANIFEST_FILE,
+        )
     return manifest
 
 
@@ -220,12 +265,8 @@ def parse_manifest(values: Any, where: str) -> Manifest:
     try:
         return Manifest.model_validate(values)
     except ValidationError as error:
-        problems = [
-            f"{_place(problem['loc'], values) or 'the whole'}: "
-            f"{problem['msg'].removeprefix('Value error, ')}"
-            for problem in error.errors()
-        ]
-        raise PackageError(f"{where} must describe a package, got: {'; '.join(problems)}") from None
+        problems = [(_place(problem["loc"], values), dict(problem)) for problem in error.errors()]
+        raise ManifestError(where, problems) from None
 
 
 def _place(loc: tuple[int | str, ...], values: Any) -> str:
@@ -255,7 +296,9 @@ def _text(path: Path) -> str:
         if path.stat().st_size > LARGEST_MANIFEST:
             raise PackageError(
                 f"{path.name} must be at most {LARGEST_MANIFEST} bytes, got {path.stat().st_size}; "
-                "put data into files of their own"
+                "put data into files of their own",
+                "archive.manifest",
+                name=path.name,
             )
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -264,5 +307,7 @@ def _text(path: Path) -> str:
         )
         raise PackageError(
             f"a package must have a readable {path.name}, got {error.__class__.__name__} in "
-            f"{path.parent}; make it with {remedy}"
+            f"{path.parent}; make it with {remedy}",
+            "archive.manifest",
+            name=path.name,
         ) from error

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 __all__ = ["Parameter", "Text", "params_model"]
 
@@ -50,12 +58,30 @@ class Parameter(BaseModel):
     def _fits_itself(self) -> Self:
         ranged = self.minimum is not None or self.maximum is not None
         if ranged and self.type not in ("number", "integer"):
-            raise ValueError(f"minimum and maximum must be of numbers, got a {self.type}")
+            raise PydanticCustomError(
+                "limits_of_numbers",
+                "minimum and maximum must be of numbers, got a {got}",
+                {"got": self.type},
+            )
         if (self.type == "choice") != bool(self.choices):
-            raise ValueError("choices must come with type choice, and a choice with choices")
+            raise PydanticCustomError(
+                "choices_of_choice", "choices must come with type choice, and a choice with choices"
+            )
         if self.name.startswith("model_"):
-            raise ValueError(f"a name must not begin with model_, got {self.name!r}; rename it")
-        params_model("check", [self])
+            raise PydanticCustomError(
+                "name_of_pydantic",
+                "a name must not begin with model_, got {got}; rename it",
+                {"got": repr(self.name)},
+            )
+        try:
+            params_model("check", [self])
+        except ValidationError as error:
+            reason = "; ".join(problem["msg"] for problem in error.errors())
+            raise PydanticCustomError(
+                "default_of_parameter",
+                "the default must fit type and limits, got {got}: {reason}",
+                {"got": repr(self.default), "reason": reason},
+            ) from error
         return self
 
 

@@ -18,6 +18,7 @@ from pydantic import (
     model_serializer,
     model_validator,
 )
+from pydantic_core import PydanticCustomError
 
 from bl_steer.server.packages.parameters import Text
 
@@ -47,7 +48,18 @@ SAFE_ROOTS = frozenset({"numpy", "scipy", "sklearn"})
 
 
 class PackageError(ValueError):
-    """A package does not hold what it must; the message names the place and the remedy."""
+    """A package does not hold what it must; the message names the place and the remedy.
+
+    Parameters
+    ----------
+    key : of its text on pages; see `bl_steer.server.languages`
+    values : that this text names
+    """
+
+    def __init__(self, message: str, key: str = "", **values: object) -> None:
+        super().__init__(message)
+        self.key = key
+        self.values: dict[str, Any] = values
 
 
 def _relative(path: str) -> str:
@@ -64,9 +76,11 @@ def _relative(path: str) -> str:
         or max(len(part.encode()) for part in parts) > 200
         or len(path) > 400
     ):
-        raise ValueError(
-            f"a file must be named by its path inside the package, got {path!r}; write it as "
-            "folder/name, without '..', hidden names or backslashes"
+        raise PydanticCustomError(
+            "package_path",
+            "a file must be named by its path inside the package, got {got}; write it as "
+            "folder/name, without '..', hidden names or backslashes",
+            {"got": repr(path)},
         )
     return path
 
@@ -74,11 +88,17 @@ def _relative(path: str) -> str:
 def _trusted(name: str) -> str:
     root = name.partition(".")[0]
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name):
-        raise ValueError(f"a trusted type must be written module.Class, got {name!r}")
+        raise PydanticCustomError(
+            "trusted_form",
+            "a trusted type must be written module.Class, got {got}",
+            {"got": repr(name)},
+        )
     if root in sys.stdlib_module_names:
-        raise ValueError(
-            f"a trusted type must not be of Python's own library, got {name!r}; skops knows the "
-            "harmless ones already"
+        raise PydanticCustomError(
+            "trusted_python",
+            "a trusted type must not be of Python's own library, got {got}; skops knows the "
+            "harmless ones already",
+            {"got": repr(name)},
         )
     return name
 
@@ -131,7 +151,11 @@ class Weights(Part):
     @model_validator(mode="after")
     def _types_are_of_skops(self) -> Self:
         if self.trusted_types and self.format != "skops":
-            raise ValueError(f"trusted_types must come with format skops, got {self.format!r}")
+            raise PydanticCustomError(
+                "trusted_format",
+                "trusted_types must come with format skops, got {got}",
+                {"got": repr(self.format)},
+            )
         return self
 
     @property

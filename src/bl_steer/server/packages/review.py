@@ -9,7 +9,7 @@ event. Each takes the user who does it: what role a user must have is checked he
 from __future__ import annotations
 
 import time
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -20,10 +20,14 @@ from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.languages import TextKey
 from bl_steer.server.packages.approval import Approval, ReviewKey
-from bl_steer.server.packages.catalogue import ReviewError, approvals_of, live_package
-from bl_steer.server.packages.inspection import inspect
-from bl_steer.server.packages.manifest import Manifest, read_manifest
-from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.packages.catalogue import (
+    ReviewError,
+    approvals_of,
+    check_version,
+    live_package,
+)
+from bl_steer.server.packages.manifest import Manifest
+from bl_steer.server.packages.store import Arrived
 from bl_steer.server.packages.testing import TestReport
 from bl_steer.server.uploads.uploads import register_file
 
@@ -46,49 +50,40 @@ REVIEWERS = ("reviewer", "admin")
 LONGEST_COMMENT = 10_000
 
 
-def submit(
-    session: Session,
-    archive: IO[bytes],
-    author: User,
-    *,
-    packages: PackageStore,
-    ours: bool = False,
-) -> Package:
+def submit(session: Session, arrived: Arrived, author: User, *, ours: bool = False) -> Package:
     """Take in a built package for its check and review.
 
     Parameters
     ----------
+    arrived : as `PackageStore.take_in` returns it, which is called before the session is opened
     ours : its name is the server's own, whoever submits it: that of retrained models
 
     Raises
     ------
-    PackageError
-        When it is no built package, or asks for libraries that this server does not have for it.
     ReviewError
-        When its name or version is taken.
+        When its name or version is taken, or its version does not come after the releases.
     """
-    folder, blob, size = packages.take_in(archive)
-    manifest = read_manifest(folder)
-    packages.dependencies_of(manifest)
-    package = session.get(Package, folder.name, with_for_update=True)
+    manifest = arrived.manifest
+    package = session.get(Package, arrived.sha256, with_for_update=True)
     if package is None:
         _check_name(session, manifest, author, ours=ours)
-        register_file(session, blob, size)
+        check_version(session, manifest.name, manifest.version)
+        register_file(session, arrived.blob, arrived.size)
         package = Package(
-            sha256=folder.name,
+            sha256=arrived.sha256,
             name=manifest.name,
             version=manifest.version,
             author_id=author.id,
             state="draft",
             manifest=manifest.model_dump(mode="json"),
-            blob_sha256=blob,
+            blob_sha256=arrived.blob,
         )
         session.add(package)
     elif package.author_id != author.id:
         raise ReviewError("other_author", package=_called(package))
     _move(package, "submitted", allowed=("draft",))
-    package.report = {"inspection": inspect(folder, manifest)}
-    _record(session, author, "package submit", package, file=blob)
+    package.report = {"inspection": arrived.inspection}
+    _record(session, author, "package submit", package, file=arrived.blob)
     return package
 
 
@@ -98,6 +93,7 @@ def note_check(session: Session, sha256: str, report: TestReport) -> Package:
     _move(package, "checked" if report.passed else "draft", allowed=("submitted",))
     package.report = {**package.report, "check": report.to_dict(), "checked": time.time()}
     problems = [*report.problems, *(p for test in report.tests for p in test["problems"])]
+    problems += [f"{name} is still that of a new package" for name in report.unwritten]
     detail = {"passed": report.passed, "problems": problems[:20]}
     record_event(session, "check", "package check", sha256, detail)
     return package
@@ -170,6 +166,7 @@ def release(session: Session, sha256: str, by: User, *, public_key: str) -> Pack
         called = _called(package)
         raise ReviewError("more_approvals", package=called, needed=needed, given=given)
     _require(package, ("approved",), "released")
+    check_version(session, package.name, package.version, sha256)
     _check_approvals(session, package, public_key)
     _go_live(session, package, by)
     _record(session, by, "package release", package)

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Job, OutgoingMail, Package, User
 from bl_steer.server.errors import Refused
-from bl_steer.server.languages import LANGUAGES, text
+from bl_steer.server.languages import text
 from bl_steer.server.mail.outbox import post
 from bl_steer.server.packages.catalogue import title_of
 
@@ -73,7 +73,7 @@ def tell_users(
 def _post(
     session: Session, package: Package, reason: str, address: str, user: User, jobs: list[Job]
 ) -> OutgoingMail:
-    language = user.language if user.language in LANGUAGES else jobs[0].language
+    language = user.written_in(jobs[0].language)
     links = [f"{address}/jobs/{job.id}" for job in jobs[:LISTED]]
     if len(jobs) > LISTED:
         links.append(text(language, "count.more", n=len(jobs) - LISTED))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from sqlalchemy.orm import Session
 
@@ -12,13 +13,33 @@ from bl_steer.server.packages.approval import Permit, ReviewKey
 from bl_steer.server.packages.archive import unpack
 from bl_steer.server.packages.catalogue import permit_of
 from bl_steer.server.packages.content import content_hash
-from bl_steer.server.packages.manifest import Manifest, PackageError
+from bl_steer.server.packages.inspection import inspect
+from bl_steer.server.packages.manifest import Manifest, PackageError, read_manifest
 from bl_steer.server.sandbox.dependencies import Dependencies, DependencyRefused
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
 
-__all__ = ["PackageStore"]
+__all__ = ["Arrived", "PackageStore"]
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A built package that lies in the store, unpacked and looked through, but in no table yet.
+
+    Parameters
+    ----------
+    sha256 : content hash
+    blob : sha256 of its archive in the file store
+    size : of the archive, in bytes
+    inspection : what its code and weights would use
+    """
+
+    sha256: str
+    manifest: Manifest
+    blob: str
+    size: int
+    inspection: dict[str, Any]
 
 
 class PackageStore:
@@ -43,17 +64,23 @@ class PackageStore:
         """The key of the reviews; read anew each time, made at the first."""
         return ReviewKey.open(self._keys)
 
-    def take_in(self, archive: IO[bytes]) -> tuple[Path, str, int]:
-        """Unpack and store an archive; return the folder, the archive's sha256 and its size.
+    def take_in(self, archive: IO[bytes]) -> Arrived:
+        """Unpack, look through and store an archive.
+
+        It may take seconds, and needs no database: others would wait to write meanwhile.
 
         Raises
         ------
         PackageError
-            When it is no built package.
+            When it is no built package, or asks for libraries that this server does not have for
+            it.
         """
         folder = unpack(archive, self.folder, most_bytes=self._most_bytes)
+        manifest = read_manifest(folder)
+        self.dependencies_of(manifest)
         archive.seek(0)
-        return folder, *self._files.put(archive)
+        blob, size = self._files.put(archive)
+        return Arrived(folder.name, manifest, blob, size, inspect(folder, manifest))
 
     def dependencies_of(self, manifest: Manifest) -> Path | None:
         """Return the folder of the libraries that a package names; None where it needs none.
@@ -66,7 +93,7 @@ class PackageStore:
         try:
             return self._dependencies.check(manifest.dependencies)
         except DependencyRefused as error:
-            raise PackageError(str(error)) from error
+            raise PackageError(str(error), error.key, **error.values) from error
 
     def permitted(self, session: Session, sha256: str) -> tuple[Path, Permit]:
         """Return the folder of a package that may run, and what shows that to its process.

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from bl_steer.server.packages.inspection import TEXTS
 from bl_steer.server.packages.manifest import SOURCE_FILE, Format, PackageError, read_source
 
 __all__ = ["WITH_TEMPLATE", "left_over", "write_template"]
@@ -28,12 +29,12 @@ HEAD = """\
 # What the package says of itself. 'bl-steer package build' adds the hashes of all files.
 name = {name}
 version = "0.1.0"                      # raise it with every change: a version stays what it is
-title = {{ en = {title}, ja = {title} }}   # as users see it
+title = {{ en = {title} }}   # as users see it; add ja = "…" for the Japanese pages
 licence = "BSD-3-Clause"
 
 [description]
-en = "Share of each micrograph that is brighter than a threshold."
-ja = "各顕微鏡像のうち、しきい値より明るい部分の割合を求めます。"
+en = "{english}"
+ja = "{japanese}"
 
 [[authors]]
 name = {author}
@@ -77,9 +78,9 @@ name = "{name}"                       # the script finds it as model["{name}"]
 file = "{file}"
 format = "{format}"
 """
-TRAINING = """
+TRAINING = f"""
 [training_data]
-description = "Made up by train.py."
+description = "{TEXTS["training_data.description"]}"
 """
 TEST = """
 [[tests]]
@@ -282,11 +283,11 @@ def left_over(folder: Path) -> list[str]:
     """Return which texts of a new package a folder still has, a sentence each."""
     paths = [folder / SOURCE_FILE, folder / "README.md"]
     about, readme = (path.read_text("utf-8") if path.is_file() else "" for path in paths)
+    called = ("the description", "the Japanese description", "the training data", "the author")
     said = {
-        f"the description in {SOURCE_FILE}": HEAD.split('en = "')[1].split('"')[0] in about,
-        f"the training data in {SOURCE_FILE}": TRAINING.split('"')[1] in about,
-        "what README.md says of it": README.split("\n")[2] in readme,
-    }
+        f"{name} in {SOURCE_FILE}": f'"{text}"' in about
+        for name, text in zip(called, TEXTS.values(), strict=True)
+    } | {"what README.md says of it": README.split("\n")[2] in readme}
     told = [f"{what} is still that of a new package; write your own" for what in said if said[what]]
     if "train.py" in readme and not (folder / "train.py").exists():
         told.append("README.md names train.py, which is not there; take it out")
@@ -304,14 +305,9 @@ def _named(weights: Sequence[Format]) -> list[tuple[str, str, Format]]:
 
 
 def _source(name: str, title: str, author: str, weights: Sequence[Format], table: bool) -> str:
-    parts = [
-        HEAD.format(
-            name=_quoted(name),
-            title=_quoted(title),
-            author=_quoted(author),
-            input=WITH_TABLE.format() if table else INPUT,
-        )
-    ]
+    values = {"name": _quoted(name), "title": _quoted(title), "author": _quoted(author)}
+    values |= {"english": TEXTS["description.en"], "japanese": TEXTS["description.ja"]}
+    parts = [HEAD.format(**values, input=WITH_TABLE.format() if table else INPUT)]
     for key, file, form in _named(weights):
         about = NAMED_WEIGHTS if key else WEIGHTS
         parts.append(about.format(name=key, file=file, format=form))

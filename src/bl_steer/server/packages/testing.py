@@ -2,6 +2,8 @@
 
 The same on the author's machine (``bl-steer package test``) and on the server, before anybody
 reviews it. The tests are the author's, so they tell whether it works, never whether it is harmless.
+`run_package` runs it on files in their place (``bl-steer package run``), in the sandbox too: who
+tries somebody else's package runs a script that nobody has approved.
 """
 
 from __future__ import annotations
@@ -11,12 +13,13 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from bl_steer.files.atomic import draft_of
+from bl_steer.files.atomic import check_place, draft_of
 from bl_steer.server.packages.expected import differences
+from bl_steer.server.packages.inputs import Files
 from bl_steer.server.packages.manifest import (
     MANIFEST_FILE,
     Expectation,
@@ -25,16 +28,19 @@ from bl_steer.server.packages.manifest import (
     read_manifest,
     read_source,
 )
-from bl_steer.server.packages.trial import OUTCOME_FILE
+from bl_steer.server.packages.trial import ANSWER_FILE, FOUND, OUTCOME_FILE
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.caches import job_environment
 from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
+from bl_steer.server.sandbox.run import Outcome, is_kept_apart, run_in_sandbox
 from bl_steer.server.sizes import MIB
+from bl_steer.server.told_paths import without_folders
 
-__all__ = ["TestReport", "accept", "try_package"]
+__all__ = ["SAYINGS", "TestReport", "accept", "run_package", "try_package"]
 
 LARGEST_OUTCOME = 64 * MIB
+OWN = (JOB / "package",)
+"""Where a package lies in the sandbox; its author calls files by their places in there."""
 SAYINGS = {
     "time": "its time ran out",
     "memory": "its memory ran out",
@@ -42,7 +48,7 @@ SAYINGS = {
     "processes": "it started too many processes",
     "cancelled": "it was cancelled",
     "crashed": "its process died",
-    "lost": "its process was killed",
+    "lost": "its process was killed, or could not be started",
 }
 
 
@@ -54,17 +60,20 @@ class TestReport:
     ----------
     tests : a row each: ``name``, ``problems``, ``found``, ``warnings``, ``duration_s``
     problems : with the package as a whole, one sentence each
+    unwritten : entries of its manifest that are still those of a new package
     """
 
     __test__ = False  # pytest: not a test
 
     tests: Sequence[Mapping[str, Any]]
     problems: Sequence[str] = ()
+    unwritten: Sequence[str] = ()
 
     @property
     def passed(self) -> bool:
         """Whether all went well."""
-        return not self.problems and not any(test["problems"] for test in self.tests)
+        failed = any(test["problems"] for test in self.tests)
+        return not (self.problems or self.unwritten or failed)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, JSON-compatible."""
@@ -99,6 +108,89 @@ def try_package(
     bl_steer.server.sandbox.run.SandboxMissing
         When there is no sandbox, and it is not trusted.
     """
+    manifest = _whole(folder)
+    parts = {"package": folder, "dependencies": dependencies, "caches": caches}
+    with tempfile.TemporaryDirectory(prefix="bl_steer_trial_") as out:
+        outcome = _tried(
+            parts, Path(out), {}, b"", limits=limits, over=over, hidden=hidden, trusted=trusted
+        )
+        outcomes = _read(Path(out) / OUTCOME_FILE)
+    report = _report(folder, manifest, outcome, outcomes)
+    # Where it is not kept apart, it sees the folders as they are.
+    own, ours = [*OWN, folder.absolute(), folder.resolve()], [Path(out), *hidden]
+
+    def told(sentences: Sequence[str]) -> list[str]:
+        return [without_folders(sentence, own, ours) for sentence in sentences]
+
+    tests = [
+        {**test, "problems": told(test["problems"]), "warnings": told(test["warnings"])}
+        for test in report.tests
+    ]
+    return replace(report, tests=tests, problems=told(report.problems))
+
+
+def run_package(
+    folder: Path,
+    files: Files,
+    params: Mapping[str, Any],
+    out: Path,
+    *,
+    trusted: bool = False,
+    dependencies: Path | None = None,
+) -> dict[str, Any]:
+    """Run a package on files as a job would, and write what it finds into a folder.
+
+    Parameters
+    ----------
+    files : of its one input, or by the name of each
+    dependencies, trusted : as of `try_package`
+
+    Raises
+    ------
+    FileExistsError
+        When there are files where its results should go, which would be taken for these.
+    PackageError
+        When it cannot be run, or did not come to its end.
+    ValueError
+        When files or parameters do not fit.
+    bl_steer.server.sandbox.run.SandboxMissing
+        When there is no sandbox, and it is not trusted.
+    """
+    _whole(folder)
+    check_place(out)
+    if out.is_dir() and any(out.iterdir()):
+        raise FileExistsError(
+            f"results must go into a new or empty folder, got {out} with files in it; give another "
+            "with --out"
+        )
+    apart = is_kept_apart(trusted=trusted)
+    readable: dict[Path, Path] = {}
+
+    def seen(path: Path) -> str:
+        if not path.exists():
+            raise ValueError(f"files to analyse must exist, got no {path}; check the path")
+        inside = JOB / "in" / f"{len(readable):04d}" / path.name if apart else path.resolve()
+        readable[inside] = path.resolve()
+        return str(inside)
+
+    by_input = files if isinstance(files, Mapping) else {"": files}
+    named = {name: [seen(Path(path)) for path in paths] for name, paths in by_input.items()}
+    asked = {"files": named if isinstance(files, Mapping) else named[""], "params": dict(params)}
+    parts = {"package": folder, "dependencies": dependencies, "caches": None}
+    with tempfile.TemporaryDirectory(prefix="bl_steer_trial_") as kept:
+        task = json.dumps(asked).encode()
+        outcome = _tried(parts, Path(kept), readable, task, trusted=trusted)
+        answer = _answer(Path(kept) / ANSWER_FILE) if outcome.cause == "ok" else None
+        if answer is None:
+            said = _ending(outcome, "a script must run to its end")
+            raise PackageError(without_folders(said, [*OWN, folder.absolute(), folder.resolve()]))
+        if "error" in answer:
+            raise ValueError(without_folders(answer["error"], [p.parent for p in readable]))
+        return {**answer, "files": [str(path) for path in _copied(Path(kept) / FOUND, out)]}
+
+
+def _whole(folder: Path) -> Manifest:
+    """Return the manifest of a package, built or not, that has its weights."""
     built = (folder / MANIFEST_FILE).exists()
     manifest = read_manifest(folder) if built else read_source(folder)
     missing = [part.file for part in manifest.weights if not (folder / part.file).is_file()]
@@ -107,28 +199,67 @@ def try_package(
             f"a package must have its weights to be tested, got no {', '.join(missing)} in "
             f"{folder}; run 'python train.py' there first"
         )
+    return manifest
+
+
+def _tried(
+    parts: Mapping[str, Path | None],
+    out: Path,
+    readable: Mapping[Path, Path],
+    asked: bytes,
+    *,
+    trusted: bool,
+    limits: Limits | None = None,
+    over: Callable[[], bool] | None = None,
+    hidden: Sequence[Path] = (),
+) -> Outcome:
+    """Run `bl_steer.server.packages.trial` in the sandbox."""
     limits = limits or Limits()
-    apart = not trusted or shutil.which("bwrap") is not None
-    parts = {"package": folder, "dependencies": dependencies, "caches": caches}
+    apart = is_kept_apart(trusted=trusted)
     seen = {name: JOB / name if apart else path.resolve() for name, path in parts.items() if path}
-    with tempfile.TemporaryDirectory(prefix="bl_steer_trial_") as out:
-        command = [
-            *(sys.executable, "-P", "-X", "faulthandler"),
-            *("-m", "bl_steer.server.packages.trial", "."),
-            *(str(seen.get(name, "")) for name in parts),
-        ]
-        outcome = run_in_sandbox(
-            command,
-            readable={seen[name]: path.resolve() for name, path in parts.items() if path},
-            writable=Path(out),
-            limits=limits,
-            cancelled=over,
-            environment=job_environment(JOB / "out" if apart else Path(out), limits),
-            hidden=hidden,
-            trusted=trusted,
-        )
-        outcomes = _read(Path(out) / OUTCOME_FILE)
-    return _report(folder, manifest, outcome, outcomes)
+    command = [
+        *(sys.executable, "-P", "-X", "faulthandler"),
+        *("-m", "bl_steer.server.packages.trial", "."),
+        *(str(seen.get(name, "")) for name in parts),
+    ]
+    folders = {seen[name]: path.resolve() for name, path in parts.items() if path}
+    return run_in_sandbox(
+        command,
+        readable={**folders, **readable},
+        writable=out,
+        limits=limits,
+        stdin=asked,
+        cancelled=over,
+        environment=job_environment(JOB / "out" if apart else out, limits),
+        hidden=hidden,
+        trusted=trusted,
+    )
+
+
+def _answer(path: Path) -> dict[str, Any] | None:
+    """Return what a process left, which may be anything; None where it is no answer."""
+    try:
+        if path.is_symlink() or path.stat().st_size > LARGEST_OUTCOME:
+            return None
+        answer = json.loads(path.read_text(encoding="utf-8"))
+        if "error" in answer:
+            return {"error": str(answer["error"])}
+        return {
+            "digest": str(answer["digest"]),
+            "warnings": [str(warning) for warning in answer["warnings"]],
+            "duration_s": float(answer["duration_s"]),
+        }
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _copied(found: Path, out: Path) -> list[Path]:
+    """Copy the files of a result, and no links that lie among them."""
+    files = sorted(path for path in found.iterdir() if path.is_file() and not path.is_symlink())
+    for file in files:
+        with draft_of(out / file.name) as draft:
+            shutil.copyfile(file, draft)
+    return [out / file.name for file in files]
 
 
 def accept(folder: Path, report: TestReport) -> list[Path]:
@@ -175,12 +306,12 @@ def _compared(folder: Path, test: Expectation, actual: Mapping[str, Any]) -> lis
     return differences(expected, actual, test.tolerance)
 
 
-def _ending(outcome: Outcome) -> str:
+def _ending(outcome: Outcome, rule: str = "the tests must run to their end") -> str:
     words = " ".join(outcome.last_words.split())[-600:]
     if outcome.cause == "ok":
-        return f"the tests must run to their end, got an early end: {words or 'no word'}"
+        return f"{rule}, got an early end: {words or 'no word'}"
     said = f" (status {outcome.status}): {words}" if words else f" (status {outcome.status})"
-    return f"the tests must run to their end, but {SAYINGS[outcome.cause]}{said}"
+    return f"{rule}, but {SAYINGS[outcome.cause]}{said}"
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

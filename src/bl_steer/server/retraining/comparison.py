@@ -12,15 +12,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.scores import BLOCK_PX, confusion, iou
-from bl_steer.protocols import Array
+from bl_steer.analysis.segmentation.scores import confusions, interval, iou, resampled
 
 __all__ = ["Comparison", "compare"]
 
 Labels = NDArray[np.uint8]
-N_RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)
-"""Percentiles: a 95 % interval."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +25,8 @@ class Comparison:
 
     Parameters
     ----------
-    champion, candidate, difference : value, lower and upper end; candidate minus champion
+    champion, candidate, difference : value, lower and upper end, which are NaN where too little
+        is known; candidate minus champion
     champion_iou, candidate_iou : of each phase, NaN for one that does not occur
     by_image : difference in each micrograph
     """
@@ -62,7 +59,8 @@ def compare(
     Notes
     -----
     The bootstrap draws images, then blocks of 64×64 pixels, the same for both models: what makes
-    an image hard for both cancels in the difference.
+    an image hard for both cancels in the difference. Of fewer than four blocks there is no
+    interval, and no difference is shown.
 
     References
     ----------
@@ -71,16 +69,14 @@ def compare(
     if not truths:
         raise ValueError("a comparison must have a micrograph, got none; collect a hold-out")
     both = [
-        np.stack([_blocks(truth, first, n_phases), _blocks(truth, other, n_phases)])
+        np.stack([confusions(truth, labels, n_phases) for labels in (first, other)], axis=1)
         for truth, first, other in zip(truths, champion, candidate, strict=True)
     ]
-    total = np.asarray(sum(blocks.sum(axis=1) for blocks in both))
-    drawn = _resampled(both, np.random.default_rng(seed))
-    means = np.nanmean(iou(drawn), axis=-1)
-    ends = np.percentile(means, INTERVAL, axis=0)
-    apart = np.percentile(means[:, 1] - means[:, 0], INTERVAL)
+    total = np.asarray(sum(blocks.sum(axis=0) for blocks in both))
+    means = np.nanmean(iou(resampled(both, np.random.default_rng(seed))), axis=-1)
+    ends, apart = interval(means), interval(means[:, 1] - means[:, 0])
     values = np.nanmean(iou(total), axis=-1)
-    images = [np.nanmean(iou(blocks.sum(axis=1)), axis=-1) for blocks in both]
+    images = [np.nanmean(iou(blocks.sum(axis=0)), axis=-1) for blocks in both]
     return Comparison(
         champion=(float(values[0]), float(ends[0, 0]), float(ends[1, 0])),
         candidate=(float(values[1]), float(ends[0, 1]), float(ends[1, 1])),
@@ -89,26 +85,3 @@ def compare(
         candidate_iou=tuple(map(float, iou(total[1]))),
         by_image=tuple(float(scores[1] - scores[0]) for scores in images),
     )
-
-
-def _blocks(truth: Labels, predicted: Labels, n_phases: int) -> Array:
-    """Return the confusion of each block, shape (n_blocks, n_phases, n_phases)."""
-    return np.stack(
-        [
-            confusion(truth[at], predicted[at], n_phases)
-            for i in range(0, truth.shape[0], BLOCK_PX)
-            for j in range(0, truth.shape[1], BLOCK_PX)
-            if (at := np.s_[i : i + BLOCK_PX, j : j + BLOCK_PX])
-        ]
-    )
-
-
-def _resampled(both: Sequence[Array], rng: np.random.Generator) -> Array:
-    """Return confusions of resampled sets, shape (N_RESAMPLES, 2, n_phases, n_phases)."""
-    sets = np.zeros((N_RESAMPLES, *both[0].shape[:1], *both[0].shape[2:]))
-    for row in sets:
-        for i in rng.integers(len(both), size=len(both)):
-            n_blocks = both[i].shape[1]
-            times = np.bincount(rng.integers(n_blocks, size=n_blocks), minlength=n_blocks)
-            row += np.tensordot(times, both[i], axes=(0, 1))
-    return sets

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tifffile
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Job, Upload
@@ -21,7 +20,7 @@ from bl_steer.server.viewing.planes import Planes, Stored
 from bl_steer.server.viewing.scenes import pixel_size_of
 from bl_steer.server.viewing.views import View, cut_key, phases_of_job
 
-__all__ = ["Painted", "known_cut", "painted_image"]
+__all__ = ["Painted", "painted_image"]
 
 
 @dataclass(frozen=True)
@@ -90,13 +89,3 @@ def painted_image(
     # As OME, whose pixel size every reader understands.
     tifffile.imwrite(path, values, ome=True, metadata={"axes": "YX", **known, **units})
     return Painted(upload, path, name, key)
-
-
-def known_cut(session: Session, user_id: str, cut_of: str) -> Upload | None:
-    """Return the file that a plane has become already; None where there is none."""
-    return session.scalar(
-        select(Upload)
-        .where(Upload.user_id == user_id, Upload.cut_of == cut_of, Upload.deleted.is_(None))
-        .order_by(Upload.created.desc())
-        .limit(1)
-    )

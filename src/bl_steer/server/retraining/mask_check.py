@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -23,7 +22,7 @@ from bl_steer.files.annotations import is_annotation
 from bl_steer.files.ilastik import EXPORTS
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import run_in_sandbox
+from bl_steer.server.sandbox.run import is_kept_apart, run_in_sandbox
 from bl_steer.server.settings import ServerSettings
 
 __all__ = ["Finding", "check_mask", "look_at_mask", "main"]
@@ -79,7 +78,8 @@ def check_mask(
     with tempfile.TemporaryDirectory(prefix="bl_steer_mask_") as scratch:
         out = Path(scratch) / "out"
         out.mkdir()
-        inside = JOB / "in" if shutil.which("bwrap") is not None else Path(scratch)
+        apart = is_kept_apart(trusted=settings.trust_packages)
+        inside = JOB / "in" if apart else Path(scratch)
         readable, called = {}, {}
         for role, path, name in zip(("image", "mask"), (image, mask), names, strict=True):
             seen = inside / f"{role}{Path(name).suffix.lower()}"

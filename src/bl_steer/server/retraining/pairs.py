@@ -8,14 +8,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
 from bl_steer.server.db.audit import record_event
-from bl_steer.server.db.tables import Package, Upload, User
+from bl_steer.server.db.tables import GroupFile, JobFile, Package, Upload, User
 from bl_steer.server.db.training_tables import Correction, Retraining, Snapshot
+from bl_steer.server.uploads.uploads import delete_upload
 
-__all__ = ["TrainingPair", "UsedBy", "add_correction", "training_pairs", "used_by", "withdraw"]
+__all__ = [
+    "TrainingPair",
+    "UsedBy",
+    "add_correction",
+    "delete_earlier",
+    "training_pairs",
+    "used_by",
+    "withdraw",
+]
+
+CLOCKS_S = 3600.0
+"""By which the clocks of two hosts may differ."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,45 @@ def add_correction(session: Session, image_id: str, mask_id: str, user: User) ->
     session.flush()
     record_event(session, user.email, "correction add", image_id, {"mask": mask_id})
     return correction
+
+
+def delete_earlier(session: Session, latest: Correction, user: User) -> tuple[int, int]:
+    """Delete the masks that the same user gave before for the image of a correction.
+
+    The corrections stay, and the audit chain has who gave what, and when. A mask stays as a file
+    where a job or a snapshot is of it, or where it is shared by itself.
+
+    Returns how many were deleted, and how many stay.
+    """
+    given = select(Correction.mask_id).where(
+        Correction.image_id == latest.image_id,
+        Correction.mask_id != latest.mask_id,
+        Correction.user_id == user.id,
+    )
+    query = select(Upload).where(
+        Upload.id.in_(given), Upload.user_id == user.id, Upload.deleted.is_(None)
+    )
+    earlier = session.scalars(query).all()
+    free = [mask for mask in earlier if not _is_held(session, mask)]
+    for mask in free:
+        delete_upload(session, user, mask.id)
+    return len(free), len(earlier) - len(free)
+
+
+def _is_held(session: Session, mask: Upload) -> bool:
+    uses = (
+        select(JobFile).where(JobFile.upload_id == mask.id),
+        select(GroupFile).where(GroupFile.upload_id == mask.id),
+        select(Correction).where(Correction.image_id == mask.id),
+    )
+    if session.scalar(select(or_(*(use.exists() for use in uses)))):
+        return True
+    since = select(Snapshot.manifest).where(Snapshot.created >= mask.created - CLOCKS_S)
+    return any(
+        pair["mask_id"] == mask.id
+        for manifest in session.scalars(since)
+        for pair in manifest["pairs"]
+    )
 
 
 def training_pairs(session: Session) -> list[TrainingPair]:

@@ -85,6 +85,14 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
         for labelled in fields[part]
         for note in labelled.notes
     ]
+    every = [labelled for part in PARTS for labelled in fields[part]]
+    notes += [
+        {"name": every[number].name, "note": note}
+        for contrary, note in training.exchanged_phases(
+            [labelled.pair for labelled in every], champion.phases.names
+        )
+        for number in contrary
+    ]
     data = _training_set(fields, champion)
     settings = training.TrainingSettings(
         **task.settings,
@@ -117,6 +125,9 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
             "candidate_weights": candidate.weights_sha256,
             "steps": settings.steps,
             "steps_done": candidate.card["steps_done"],
+            "film_log_odds": dict(
+                zip(champion.phases.names, candidate.film_log_odds, strict=False)
+            ),
             "comparison": {**asdict(compared), "verdict": compared.verdict},
             "duration_s": time.perf_counter() - began,
         }

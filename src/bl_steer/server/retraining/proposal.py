@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import sys
 import tempfile
 import threading
@@ -14,10 +13,11 @@ from pathlib import Path
 
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.results import UnsoundResult, open_plain
+from bl_steer.server.languages import Sentence, TextKey
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.caches import cache_environment
 from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import SandboxMissing, run_in_sandbox
+from bl_steer.server.sandbox.run import SandboxMissing, is_kept_apart, run_in_sandbox
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 
@@ -47,7 +47,7 @@ def propose(image: Path, mask: Path, suffix: str, *, settings: ServerSettings) -
     with tempfile.TemporaryDirectory(prefix="bl_steer_proposal_") as scratch, ONE:
         out = Path(scratch) / "out"
         out.mkdir()
-        apart = shutil.which("bwrap") is not None
+        apart = is_kept_apart(trusted=settings.trust_packages)
         inside = JOB / "in" if apart else Path(scratch)
         readable = {inside / f"image{suffix}": image, inside / "mask.png": mask}
         for seen, path in () if apart else readable.items():
@@ -69,10 +69,14 @@ def propose(image: Path, mask: Path, suffix: str, *, settings: ServerSettings) -
             )
         except SandboxMissing as error:
             raise Refused(503, "refused.no_sandbox") from error
-        if outcome.cause != "ok" or lines:
-            raise Refused(422, "refused.proposal", reason=(lines or [outcome.cause])[-1][:300])
+        if lines:
+            raise Refused(422, "refused.proposal", reason=Sentence(lines[-1][:300]))
+        if outcome.cause in ("time", "memory", "disk"):
+            raise Refused(422, "refused.proposal", reason=TextKey("view.beyond"))
+        if outcome.cause != "ok":
+            raise Refused(503, "refused.proposal", reason=TextKey("proposal.ended"))
         try:
             with open_plain(out, LABELS) as file:
                 return file.read(MOST_BYTES)
         except (OSError, UnsoundResult):
-            raise Refused(422, "refused.proposal", reason="–") from None
+            raise Refused(422, "refused.proposal", reason=TextKey("proposal.ended")) from None

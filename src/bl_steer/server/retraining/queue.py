@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -12,11 +13,13 @@ from sqlalchemy.orm import Session, aliased
 from bl_steer.server.db.tables import Correction, GroupFile, GroupMember, Job, Upload, User
 from bl_steer.server.viewing.views import cut_key, field_titles, phases_of_job, views_of
 
-__all__ = ["GivenPair", "UnsureField", "pairs_of", "unsure_fields"]
+__all__ = ["LEAST_PX", "GivenPair", "Queue", "UnsureField", "pairs_of", "unsure_fields"]
 
 LOOKED_THROUGH = 50
 """The latest segmentations among which unsure fields are sought."""
 MOST = 20
+LEAST_PX = 32
+"""Along both edges of a field that is worth painting: networks are trained on patches as large."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,20 @@ class UnsureField:
     address: str
     title: str
     uncertainty: float
+
+
+@dataclass(frozen=True)
+class Queue:
+    """What waits to be painted.
+
+    Parameters
+    ----------
+    fields : the least sure first
+    too_small : title, rows and columns of those that are left out, since too little fits on them
+    """
+
+    fields: Sequence[UnsureField]
+    too_small: Sequence[tuple[str, int, int]] = ()
 
 
 @dataclass(frozen=True)
@@ -52,8 +69,10 @@ class GivenPair:
     trains: bool
 
 
-def unsure_fields(session: Session, user_id: str, *, without: str = "") -> list[UnsureField]:
+def unsure_fields(session: Session, user_id: str, *, without: str = "") -> Queue:
     """Return a user's fields that may train and have no mask, the least sure first.
+
+    What is smaller than `LEAST_PX` is told apart; of results of earlier versions, no size is known.
 
     Parameters
     ----------
@@ -72,35 +91,46 @@ def unsure_fields(session: Session, user_id: str, *, without: str = "") -> list[
         .limit(LOOKED_THROUGH)
     )
     found: dict[str, UnsureField] = {}
+    small: dict[str, tuple[str, int, int]] = {}
     for job in session.scalars(latest):
         unsure = _uncertainty(job)
         if not unsure or not phases_of_job(job):
             continue
         uploads = {u.id: u for u in session.scalars(_uploads(job))}
-        titles = field_titles(job, uploads)
+        titles, shapes = field_titles(job, uploads), _shapes(job)
         for view in views_of(session, job):
             upload = uploads.get(view.upload_id)
             if upload is None or view.name not in unsure or upload.id in masks:
                 continue
             key = cut_key(job, view, view.page)
-            if upload.may_train and key not in painted and key not in found:
-                found[key] = UnsureField(
-                    f"/jobs/{job.id}/paint/{quote(view.name)}",
-                    titles.get(view.name, upload.file_name),
-                    unsure[view.name],
-                )
-    return sorted(found.values(), key=lambda one: -one.uncertainty)[:MOST]
+            if not upload.may_train or key in painted or key in found or key in small:
+                continue
+            title = titles.get(view.name, upload.file_name)
+            rows, columns = shapes.get(view.name, (LEAST_PX, LEAST_PX))
+            if min(rows, columns) < LEAST_PX:
+                small[key] = (title, rows, columns)
+                continue
+            address = f"/jobs/{job.id}/paint/{quote(view.name)}"
+            found[key] = UnsureField(address, title, unsure[view.name])
+    ranked = sorted(found.values(), key=lambda one: -one.uncertainty)
+    return Queue(ranked[:MOST], list(small.values()))
 
 
 def _painted(session: Session) -> tuple[set[str], set[str]]:
-    """Return the images that have a mask, as `cut_key` names them, and the ids of all masks."""
+    """Return the images that have a mask, as `cut_key` names them, and the ids of all masks.
+
+    Those whose mask is deleted have none; a plane whose image is deleted neither.
+    """
+    image, mask = aliased(Upload), aliased(Upload)
+    there = (image.deleted.is_(None) & mask.deleted.is_(None)).label("there")
     rows = session.execute(
-        select(Correction.image_id, Upload.cut_of, Correction.mask_id).join(
-            Upload, Upload.id == Correction.image_id
-        )
+        select(Correction.image_id, image.cut_of, Correction.mask_id, there)
+        .join(image, image.id == Correction.image_id)
+        .join(mask, mask.id == Correction.mask_id)
     ).all()
-    images = {f"{image_id}#0" for image_id, _, _ in rows} | {cut for _, cut, _ in rows if cut}
-    return images, {mask_id for _, _, mask_id in rows}
+    painted = [(image_id, cut) for image_id, cut, _, whole in rows if whole]
+    images = {f"{image_id}#0" for image_id, _ in painted} | {cut for _, cut in painted if cut}
+    return images, {mask_id for _, _, mask_id, _ in rows}
 
 
 def pairs_of(session: Session, user_id: str) -> list[GivenPair]:
@@ -133,6 +163,16 @@ def pairs_of(session: Session, user_id: str) -> list[GivenPair]:
 
 def _uploads(job: Job) -> Any:
     return select(Upload).where(Upload.id.in_(job.upload_ids), Upload.deleted.is_(None))
+
+
+def _shapes(job: Job) -> dict[str, tuple[int, int]]:
+    said: Any = job.provenance.get("shapes")
+    known = said.items() if isinstance(said, dict) else ()
+    return {
+        str(name): (shape[0], shape[1])
+        for name, shape in known
+        if isinstance(shape, list) and [type(edge) for edge in shape] == [int, int]
+    }
 
 
 def _uncertainty(job: Job) -> dict[str, float]:

@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from bl_steer.analysis import segmentation
-from bl_steer.server.languages import LANGUAGES, text
+from bl_steer.server.languages import LANGUAGES, sentence_in, text
 
 __all__ = ["draw_comparison", "draw_training", "write_report"]
 
@@ -50,7 +50,8 @@ def draw_comparison(report: Mapping[str, Any]) -> Figure:
     left, right = figure.subplots(1, 2)
     for y, name in enumerate(("champion", "candidate")):
         value, low, high = scores[name]
-        left.errorbar(value, y, xerr=[[value - low], [high - value]], fmt="o", capsize=4)
+        ends = None if low is None else [[value - low], [high - value]]
+        left.errorbar(value, y, xerr=ends, fmt="o", capsize=4)
     left.set(yticks=(0, 1), yticklabels=("champion", "candidate"), ylim=(1.6, -0.6))
     left.set(xlabel="mean intersection over union", title="hold-out, 95 % intervals")
     left.locator_params(axis="x", nbins=5)
@@ -98,9 +99,12 @@ def _section(report: Mapping[str, Any], language: str) -> str:
         (say("steps"), say("steps_of", done=report["steps_done"], steps=report["steps"])),
         (say("duration"), f"{report['duration_s']:.0f} s"),
     ]
+    if films := report.get("film_log_odds"):  # earlier reports have none
+        facts.append((say("films"), ", ".join(f"{name} {odds:g}" for name, odds in films.items())))
     return (
         f"<h1>{say('title')}</h1><p><strong>{say('verdict.' + scores['verdict'])}</strong> "
-        f"{say('lead', held=len(report['hold_out']))} {say('bootstrap')}</p>"
+        f"{say('lead', held=len(report['hold_out']))} "
+        f"{say('no_interval' if scores['difference'][1] is None else 'bootstrap')}</p>"
         + _table((say("model"), say("miou"), say("from"), say("to")), models)
         + _table((say("phase"), say("champion"), say("candidate")), phases)
         + _table(("", ""), facts)
@@ -112,10 +116,8 @@ def _section(report: Mapping[str, Any], language: str) -> str:
 def _notes(report: Mapping[str, Any], language: str) -> str:
     """Return how the masks were read, where there is something to say of it."""
     rows = report.get("notes", ())
-    lines = "".join(
-        f"<li>{html.escape(row['name'])}: {html.escape(row['note'])}</li>" for row in rows
-    )
-    return f"<h2>{_say(language, 'notes')}</h2><ul>{lines}</ul>" if rows else ""
+    lines = _lines([(row["name"], row["note"]) for row in rows], language)
+    return f"<h2>{_say(language, 'notes')}</h2>{lines}" if rows else ""
 
 
 def _left_out(report: Mapping[str, Any], language: str) -> str:
@@ -124,8 +126,13 @@ def _left_out(report: Mapping[str, Any], language: str) -> str:
     if not rows:
         return ""
     words = _say(language, "left_out_lead", number=len(rows))
-    lines = "".join(f"<li>{html.escape(': '.join(row))}</li>" for row in rows)
-    return f"<h2>{_say(language, 'left_out')}</h2><p>{words}</p><ul>{lines}</ul>"
+    return f"<h2>{_say(language, 'left_out')}</h2><p>{words}</p>{_lines(rows, language)}"
+
+
+def _lines(rows: Sequence[tuple[str, str]], language: str) -> str:
+    """Return what the library says of each file, in one language."""
+    lines = (f"{name}: {sentence_in(language, said)}" for name, said in rows)
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"
 
 
 def _say(language: str, key: str, **values: object) -> str:

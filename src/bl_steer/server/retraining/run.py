@@ -28,15 +28,17 @@ from bl_steer.server.packages import review
 from bl_steer.server.packages.archive import build_archive
 from bl_steer.server.packages.catalogue import live_package
 from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.packages.testing import SAYINGS
 from bl_steer.server.retraining.candidate import write_candidate
 from bl_steer.server.retraining.process import MODEL, REPORT, RetrainingTask
 from bl_steer.server.retraining.settings import RetrainingSettings
 from bl_steer.server.retraining.snapshots import check_allowed, export_snapshot, take_snapshot
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import run_in_sandbox
+from bl_steer.server.sandbox.run import is_kept_apart, run_in_sandbox
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
+from bl_steer.server.told_paths import without_folders
 from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["RetrainingFailed", "Retrainings"]
@@ -122,8 +124,15 @@ class Retrainings:
         try:
             report = self._train(retraining_id, on_progress)
             self._pack(retraining_id, report)
+        except KeyboardInterrupt:
+            self._wait_again(retraining_id)
+            raise KeyboardInterrupt(
+                f"retraining {retraining_id[:8]} waits again, from the beginning: a server that "
+                f"runs takes it up, or 'bl-steer retrain run {retraining_id}'"
+            ) from None
         except Exception as error:
-            self._end(retraining_id, "failed", " ".join(str(error).split())[:2000])
+            said = without_folders(" ".join(str(error).split()), ours=self.settings.folders)
+            self._end(retraining_id, "failed", said[:2000])
             raise RetrainingFailed(
                 f"a retraining must end with a candidate, got: {error}"
             ) from error
@@ -152,10 +161,14 @@ class Retrainings:
         archive = self.folder_of(retraining_id) / CANDIDATE
         if not archive.exists():  # trained by an earlier version, or elsewhere
             self._pack(retraining_id, report)
-        with archive.open("rb") as file, self.database.write() as session:
-            package = review.submit(session, file, author, packages=self.packages, ours=True)
-            session.get_one(Retraining, retraining_id).package_sha256 = package.sha256
-            return package.sha256
+        with archive.open("rb") as file:
+            arrived = self.packages.take_in(file)
+        with self.database.write() as session:
+            row = session.get_one(Retraining, retraining_id)
+            if not row.package_sha256:  # nobody else has submitted it meanwhile
+                package = review.submit(session, arrived, author, ours=True)
+                row.package_sha256 = package.sha256
+            return row.package_sha256
 
     def _pack(self, retraining_id: str, report: dict[str, Any]) -> None:
         """Make the candidate a package, try it, and leave it in the folder of its retraining."""
@@ -185,13 +198,19 @@ class Retrainings:
                 snapshot = session.get_one(Snapshot, row.snapshot_sha256)
                 check_allowed(session, snapshot)
                 champion = self._champion(session, row.champion)
-            pairs, readable = export_snapshot(snapshot, self.files, Path(scratch), JOB / "pairs")
+            apart = is_kept_apart(trusted=self.settings.trust_packages)
+            seen = JOB if apart else Path(scratch) / "seen"
+            pairs, readable = export_snapshot(snapshot, self.files, Path(scratch), seen / "pairs")
+            readable[seen / "champion"] = champion
+            for path, place in () if apart else readable.items():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.symlink_to(place.resolve())
             own = self.retraining
             task = RetrainingTask(
                 snapshot=snapshot.sha256,
                 pairs=pairs,
-                champion=str(JOB / "champion"),
-                out=str(JOB / "out"),
+                champion=str(seen / "champion"),
+                out=str(JOB / "out" if apart else out),
                 settings={
                     "steps": own.steps,
                     "batch": own.batch,
@@ -207,7 +226,7 @@ class Retrainings:
 
             outcome = run_in_sandbox(
                 COMMAND,
-                readable={**readable, JOB / "champion": champion},
+                readable=readable,
                 writable=out,
                 limits=Limits(
                     time_s=own.time_s,
@@ -222,7 +241,7 @@ class Retrainings:
             )
         if outcome.cause != "ok":
             words = " ".join(outcome.last_words.split())[-500:]
-            raise RetrainingFailed(f"its process ended ({outcome.cause}): {words or 'no word'}")
+            raise RetrainingFailed(f"{SAYINGS[outcome.cause]}: {words or 'no word'}")
         report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
         return report
 
@@ -261,6 +280,12 @@ class Retrainings:
         """Return the version of a candidate, by how many retrainings came before."""
         earlier = Retraining.created < session.get_one(Retraining, retraining_id).created
         return f"1.{session.scalar(select(func.count()).where(earlier)) or 0}.0"
+
+    def _wait_again(self, retraining_id: str) -> None:
+        with self.database.write() as session:
+            row = session.get_one(Retraining, retraining_id)
+            row.state, row.lease_until = "queued", 0.0
+            record_event(session, "retraining", "retraining queued", row.id, {"result": "Ctrl-C"})
 
     def _end(
         self, retraining_id: str, state: str, message: str, report: dict[str, Any] | None = None

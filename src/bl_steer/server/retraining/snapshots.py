@@ -23,11 +23,29 @@ from bl_steer.server.retraining.pairs import training_pairs
 from bl_steer.server.retraining.settings import RetrainingSettings
 from bl_steer.server.uploads.blobs import FileStore
 
-__all__ = ["PARTS", "check_allowed", "export_snapshot", "take_snapshot"]
+__all__ = ["PARTS", "TooFewSamples", "check_allowed", "export_snapshot", "take_snapshot"]
 
 Part = Literal["train", "validation", "hold-out"]
 PARTS: tuple[Part, ...] = ("train", "validation", "hold-out")
 FORM = 1
+
+
+class TooFewSamples(ValueError):
+    """There are too few samples for the three parts.
+
+    Parameters
+    ----------
+    counts : of pairs by part
+    samples : that there are
+    """
+
+    def __init__(self, counts: Mapping[Part, int], samples: int) -> None:
+        named = ", ".join(f"{n} to {part}" for part, n in counts.items())
+        super().__init__(
+            f"a snapshot must have pairs of at least {len(PARTS)} samples, got {named} (of "
+            f"{samples} samples); collect more, and name their samples"
+        )
+        self.counts, self.samples = dict(counts), samples
 
 
 def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str) -> Snapshot:
@@ -35,8 +53,8 @@ def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str)
 
     Raises
     ------
-    ValueError
-        When there are too few samples for the three parts.
+    TooFewSamples
+        For the three parts.
 
     Notes
     -----
@@ -52,11 +70,7 @@ def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str)
     ]
     counts = {part: sum(row["part"] == part for row in rows) for part in PARTS}
     if not all(counts.values()):
-        named = ", ".join(f"{n} to {part}" for part, n in counts.items())
-        raise ValueError(
-            f"a snapshot must have pairs of at least {len(PARTS)} samples, got {named} (of "
-            f"{len(part_of)} samples); collect more, and name their samples"
-        )
+        raise TooFewSamples(counts, len(part_of))
     manifest: dict[str, Any] = {"form": FORM, "counts": dict(counts), "pairs": rows}
     sha256 = hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
     known = session.get(Snapshot, sha256)

@@ -29,6 +29,7 @@ JOB = Path("/job")
 TMP = 64 * 2**20
 """Size of /tmp, which is memory; larger things go to the folder to write."""
 DEVICES = Path("/dev")
+PROCESSES = Path("/proc")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 SYSTEM_FILES = (
     "/etc/alternatives",
@@ -59,7 +60,7 @@ def bubblewrap_command(
         *(["--disable-userns"] if _knows("--disable-userns") else []),
         *("--seccomp", str(calls)),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
-        *("--hostname", "job", "--proc", "/proc", "--dev", "/dev"),
+        *("--hostname", "job", "--proc", "/proc", *_settings_of_the_kernel(), "--dev", "/dev"),
         *("--size", str(TMP), "--tmpfs", "/tmp", "--size", str(TMP), "--tmpfs", "/dev/shm"),
     ]
     for path in SYSTEM:
@@ -85,6 +86,22 @@ def bubblewrap_command(
         words += ["--dev-bind", str(device), str(device)]
     # The file system's own folders are of memory that nobody counts: nothing may be written there.
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+def _settings_of_the_kernel() -> list[str]:
+    """Return the options that keep what /proc has beside processes from being written.
+
+    Such files ask for no capability where root of the machine owns them: a job of a server that
+    runs as root would else set what the kernel starts when a program crashes.
+    """
+    words: list[str] = []
+    with os.scandir(PROCESSES) as entries:
+        for entry in entries:
+            if entry.name.isdigit() or entry.is_symlink():
+                continue
+            if entry.is_dir() or entry.stat().st_mode & 0o222:
+                words += ["--ro-bind", entry.path, entry.path]
+    return words
 
 
 @cache

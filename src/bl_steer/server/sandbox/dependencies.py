@@ -40,7 +40,18 @@ WHEELS = ("--only-binary", ":all:")
 
 
 class DependencyRefused(ValueError):
-    """A library is not allowed, not installed, or cannot be; the message says what to do."""
+    """A library is not allowed, not installed, or cannot be; the message says what to do.
+
+    Parameters
+    ----------
+    key : of its text on pages; see `bl_steer.server.languages`
+    values : that this text names
+    """
+
+    def __init__(self, message: str, key: str = "", **values: object) -> None:
+        super().__init__(message)
+        self.key = key
+        self.values = values
 
 
 def canonical(pinned: Sequence[str]) -> list[str]:
@@ -99,7 +110,10 @@ class Dependencies:
         if installed is None:
             raise DependencyRefused(
                 f"dependencies must be installed on the server, got {' '.join(canonical(pinned))} "
-                f"not yet; an administrator runs: {COMMAND} {' '.join(canonical(pinned))}"
+                f"not yet; an administrator runs: {COMMAND} {' '.join(canonical(pinned))}",
+                "dependency.not_installed",
+                names=" ".join(canonical(pinned)),
+                command=COMMAND,
             )
         return installed
 
@@ -181,7 +195,10 @@ class Dependencies:
                 allowed = ", ".join(map(str, named or self.allowed)) or "none"
                 raise DependencyRefused(
                     f"a dependency must be on this server's list, got {one} (allowed: {allowed}); "
-                    f"use what is allowed, or ask its administrator, who sets {SETTING}"
+                    f"use what is allowed, or ask its administrator, who sets {SETTING}",
+                    "dependency.not_allowed",
+                    name=one,
+                    allowed=", ".join(map(str, named or self.allowed)) or "–",
                 )
 
 

@@ -9,11 +9,15 @@ cannot reach; one process' memory and file size are held by the kernel as well.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from bl_steer.server.sandbox.bubblewrap import JOB, bubblewrap_command, plain_environment
@@ -26,11 +30,17 @@ __all__ = [
     "Cause",
     "Outcome",
     "SandboxMissing",
+    "is_kept_apart",
     "run_in_sandbox",
     "sandbox_problem",
     "started_in_sandbox",
     "watched",
 ]
+
+PAUSES_S = (0.2, 1.0)
+"""Before a program is begun again whose sandbox could not be set up, s."""
+
+logger = logging.getLogger(__name__)
 
 
 class SandboxMissing(RuntimeError):
@@ -49,7 +59,28 @@ def sandbox_problem() -> str:
             )
     except RuntimeError as error:
         return str(error)
+    except subprocess.TimeoutExpired as error:
+        return f"bubblewrap must answer, got nothing for {error.timeout:g} s"
     return "" if done.returncode == 0 else f"bubblewrap fails here: {done.stderr.strip()[:200]}"
+
+
+def is_kept_apart(*, trusted: bool) -> bool:
+    """Return whether programs run in a sandbox: all but trusted ones where none can be made."""
+    bwrap = shutil.which("bwrap")
+    if not trusted or bwrap is None:
+        return not trusted
+    try:
+        _check_works(bwrap)
+    except SandboxMissing:
+        return False
+    return True
+
+
+@cache
+def _check_works(_bwrap: str) -> None:
+    """Raise `SandboxMissing` where no sandbox can be made; one that can is looked at once."""
+    if problem := sandbox_problem():
+        raise SandboxMissing(problem)
 
 
 def run_in_sandbox(
@@ -67,6 +98,9 @@ def run_in_sandbox(
 ) -> Outcome:
     """Run a program to its end, to a limit, or until it is cancelled.
 
+    One whose sandbox cannot be set up, as when a mount went meanwhile, has seen nothing yet: it is
+    begun again after a pause, and is ``lost`` where that does not help.
+
     Parameters
     ----------
     readable : paths on this machine by the path that the program sees
@@ -83,16 +117,30 @@ def run_in_sandbox(
     SandboxMissing
         When there is no bubblewrap, and it is not trusted.
     """
-    with started_in_sandbox(
-        command,
-        readable=readable,
-        writable=writable,
-        limits=limits,
-        environment=environment,
-        hidden=hidden,
-        trusted=trusted,
-    ) as process:
-        return watched(process, writable, limits, stdin, on_line, cancelled)
+    apart = is_kept_apart(trusted=trusted)
+    for pause_s in (*PAUSES_S, 0.0):
+        with (
+            _opened_status() as status,
+            started_in_sandbox(
+                command,
+                readable=readable,
+                writable=writable,
+                limits=limits,
+                environment=environment,
+                hidden=hidden,
+                trusted=trusted,
+                status=status,
+            ) as process,
+        ):
+            outcome = watched(process, writable, limits, stdin, on_line, cancelled)
+            ended_itself = not apart or _has_ended_itself(status)
+        # A refused namespace reads like a refused process.
+        refused = outcome.cause == "processes" and outcome.status > 0
+        if ended_itself or not (refused or outcome.cause == "crashed"):
+            return outcome
+        logger.warning("a sandbox could not be set up: %s", outcome.last_words.strip()[-300:])
+        time.sleep(pause_s)
+    return replace(outcome, cause="lost")
 
 
 @contextlib.contextmanager
@@ -105,12 +153,17 @@ def started_in_sandbox(
     environment: Mapping[str, str] | None = None,
     hidden: Sequence[Path] = (),
     trusted: bool = False,
+    status: int | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program as `run_in_sandbox` does; it is killed in the end, with all that it started.
 
     Its limits are kept from when it is `watched`. It dies with the thread that started it, too.
+
+    Parameters
+    ----------
+    status : number of an open file to which bubblewrap writes how far it came
     """
-    inside = not trusted or shutil.which("bwrap") is not None
+    inside = is_kept_apart(trusted=trusted)
     if inside and shutil.which("bwrap") is None:
         raise SandboxMissing(
             "programs must run in a sandbox, got no bubblewrap (bwrap) on this machine; install "
@@ -122,6 +175,7 @@ def started_in_sandbox(
         if inside:
             gpus = limits.gpus > 0
             words += bubblewrap_command(readable, writable, hidden, calls=calls, gpus=gpus)
+            words += [] if status is None else ["--json-status-fd", str(status)]
             for name, value in plain_environment(JOB / "out", environment).items():
                 words += ["--setenv", name, value]
             words += ["--", *_process_limit_words(limits)]
@@ -135,7 +189,7 @@ def started_in_sandbox(
             if inside
             else plain_environment(writable, environment),
             start_new_session=True,
-            pass_fds=(calls,) if inside else (),
+            pass_fds=[fd for fd in (calls, status) if inside and fd is not None],
         )
         try:
             yield process
@@ -146,6 +200,21 @@ def started_in_sandbox(
                 if pipe is not None:
                     with contextlib.suppress(OSError):
                         pipe.close()
+
+
+@contextlib.contextmanager
+def _opened_status() -> Iterator[int]:
+    """Open a file without a name for what bubblewrap tells; the program gets no hold of it."""
+    number = os.memfd_create("status")
+    try:
+        yield number
+    finally:
+        os.close(number)
+
+
+def _has_ended_itself(status: int) -> bool:
+    """Return whether a program began, and bubblewrap lived to tell how it ended."""
+    return b'"exit-code"' in os.pread(status, 65_536, 0)
 
 
 def _limit_words(limits: Limits) -> list[str]:

@@ -28,6 +28,8 @@ TICK_S = 0.05
 DISK_TICK_S = 0.25
 LONGEST_LINE = 65_536
 LAST_WORDS = 4000
+NO_MEMORY = (b"bad_alloc", b"memory allocation of")
+"""What C++ and Rust say before they abort."""
 NO_PROCESS = (b"can't start new thread", b"Resource temporarily unavailable", b"EAGAIN")
 """How a program says that it was refused one process more."""
 
@@ -40,7 +42,8 @@ class Outcome:
 
     Parameters
     ----------
-    cause : ``ok``, a limit, ``cancelled``, ``crashed`` (by itself) or ``lost`` (killed by others)
+    cause : ``ok``, a limit, ``cancelled``, ``crashed`` (by itself) or ``lost`` (killed by
+        others, or its sandbox was never set up)
     status : exit status, or the negative number of a signal
     last_words : the end of what it wrote to standard error
     seconds : that it ran
@@ -199,7 +202,7 @@ def _cause_of(status: int, words: bytes) -> Cause:
         return "lost"
     if number == signal.SIGXFSZ:
         return "disk"
-    if number in (signal.SIGABRT, signal.SIGSEGV) and b"bad_alloc" in words:
+    if number in (signal.SIGABRT, signal.SIGSEGV) and any(one in words for one in NO_MEMORY):
         return "memory"
     if any(saying in words for saying in NO_PROCESS):
         return "processes"

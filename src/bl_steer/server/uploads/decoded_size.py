@@ -22,11 +22,13 @@ from numpy.lib import format as npy
 
 __all__ = [
     "BadHeader",
+    "CutOff",
     "jpeg_shape",
     "npy_bytes",
     "png_bytes",
     "tiff_bytes",
     "tiff_description",
+    "tiff_segments",
     "zip_bytes",
 ]
 
@@ -42,11 +44,20 @@ UNREADABLE = (
     tokenize.TokenError,
 )
 """What numpy raises for a header that is no Python literal."""
+SEGMENTS = {273: 279, 324: 325}
+"""Tags of the offsets of strips and tiles, each with that of their counts of bytes."""
+MAX_SEGMENTS = 2**20
+TABLES = {320: 2, 347: 1}
+"""Tags of colours and of the tables of JPEG, without which nothing decodes, with bytes of one."""
 TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
 class BadHeader(ValueError):
     """The header is not what it should be; the message says how."""
+
+
+class CutOff(BadHeader):
+    """The end of a file is missing, as after a copy that was broken off."""
 
 
 def png_bytes(path: Path) -> int:
@@ -117,6 +128,45 @@ def tiff_description(file: IO[bytes]) -> bytes:
     return b""
 
 
+def tiff_segments(file: IO[bytes]) -> Iterator[tuple[int, int]]:
+    """Yield offset and bytes of each strip, tile and table of the pages of a TIFF."""
+    file.seek(0)
+    order, big, _ = _tiff_start(file)
+    for _, entries in _directories(file):
+        values = {
+            struct.unpack_from(order + "H", entries, at)[0]: at
+            for at in range(0, len(entries), 20 if big else 12)
+        }
+        for offsets, counts in SEGMENTS.items():
+            if offsets in values and counts in values:
+                starts, sizes = (
+                    _values(file, entries, values[tag], order, big) for tag in (offsets, counts)
+                )
+                yield from zip(starts, sizes, strict=False)
+        for tag in TABLES.keys() & values.keys():
+            form = order + ("QQ" if big else "II")
+            number, start = struct.unpack_from(form, entries, values[tag] + 4)
+            if number * TABLES[tag] > (8 if big else 4):
+                yield start, number * TABLES[tag]
+
+
+def _values(file: IO[bytes], entries: bytes, offset: int, order: str, big: bool) -> tuple[int, ...]:
+    """Return all numbers of an entry; none where it has too many, or they are of another kind."""
+    kind = struct.unpack_from(order + "H", entries, offset + 2)[0]
+    number = struct.unpack_from(order + ("Q" if big else "I"), entries, offset + 4)[0]
+    if kind not in TIFF_TYPES or number > MAX_SEGMENTS:
+        return ()
+    form = f"{order}{number}{TIFF_TYPES[kind]}"
+    at, room = offset + (12 if big else 8), 8 if big else 4
+    if struct.calcsize(form) <= room:
+        return struct.unpack_from(form, entries, at)
+    _seek(file, struct.unpack_from(order + ("Q" if big else "I"), entries, at)[0])
+    raw = file.read(struct.calcsize(form))
+    if len(raw) < struct.calcsize(form):
+        raise CutOff("TIFF that ends before its directories do")
+    return struct.unpack(form, raw)
+
+
 def _tiff_start(file: IO[bytes]) -> tuple[str, bool, int]:
     """Return the byte order of a TIFF, whether it is a BigTIFF, and where its first page is."""
     head = file.read(16)
@@ -124,12 +174,26 @@ def _tiff_start(file: IO[bytes]) -> tuple[str, bool, int]:
     big = head[2:4] in (b"+\0", b"\0+")
     start, form = (8, "Q") if big else (4, "I")
     if len(head) < start + struct.calcsize(form):
-        raise BadHeader("TIFF that ends in its header")
+        raise CutOff("TIFF that ends in its header")
     return order, big, struct.unpack_from(order + form, head, start)[0]
 
 
 def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
     """Yield the numbers of each page's directory: tag to its first value."""
+    file.seek(0)
+    order, big, _ = _tiff_start(file)
+    for entry, entries in _directories(file):
+        yield {
+            tag: value
+            for offset in range(0, len(entries), entry)
+            for tag, value in [_entry(file, entries, offset, order, big)]
+            if value is not None
+        }
+
+
+def _directories(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield the entries of each page's directory, with the bytes of one."""
+    file.seek(0)
     order, big, offset = _tiff_start(file)
     count_form, entry, offset_form = ("Q", 20, "Q") if big else ("H", 12, "I")
     seen: set[int] = set()
@@ -143,13 +207,8 @@ def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
             raise BadHeader(f"TIFF page of {count} tags")
         entries = file.read(count * entry)
         if len(entries) < count * entry:
-            raise BadHeader("TIFF that ends in a page's directory")
-        yield {
-            tag: value
-            for offset in range(0, len(entries), entry)
-            for tag, value in [_entry(file, entries, offset, order, big)]
-            if value is not None
-        }
+            raise CutOff("TIFF that ends in a page's directory")
+        yield entry, entries
         _seek(file, offset + struct.calcsize(order + count_form) + count * entry)
         offset = _unpack(file, order + offset_form)
 
@@ -173,13 +232,13 @@ def _seek(file: IO[bytes], offset: int) -> None:
     try:
         file.seek(offset)
     except (OSError, ValueError, OverflowError) as error:  # 64 bits lead further than any file may
-        raise BadHeader("TIFF that ends before its directories do") from error
+        raise CutOff("TIFF that ends before its directories do") from error
 
 
 def _unpack(file: IO[bytes], form: str) -> int:
     raw = file.read(struct.calcsize(form))
     if len(raw) < struct.calcsize(form):
-        raise BadHeader("TIFF that ends before its directories do")
+        raise CutOff("TIFF that ends before its directories do")
     value: int = struct.unpack(form, raw)[0]
     return value
 
@@ -189,7 +248,7 @@ def npy_bytes(path: Path) -> int:
     with path.open("rb") as file:
         size, header = _npy(file)
     if size + header > path.stat().st_size:
-        raise BadHeader(f"npy that announces {size} bytes and has fewer")
+        raise CutOff(f"npy that announces {size} bytes and has fewer")
     return size
 
 
@@ -234,7 +293,7 @@ def _check_directory(path: Path) -> None:
         tail = file.read()
     at = tail.rfind(b"PK\5\6")
     if at < 0 or at + 22 > len(tail):
-        raise BadHeader("zip without a directory")
+        raise CutOff("zip that is cut off: its directory, at the end, is not there")
     entries, length = struct.unpack_from("<HI", tail, at + 10)
     far = at - 76  # where a zip64's own end record must be
     if far >= 0 and tail[at - 20 : at - 16] == b"PK\6\7" and tail[far : far + 4] == b"PK\6\6":

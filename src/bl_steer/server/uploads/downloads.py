@@ -15,7 +15,7 @@ from bl_steer.server.db.tables import JobOutput
 from bl_steer.server.errors import Refused
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 
-__all__ = ["disposition", "file_response", "zip_response"]
+__all__ = ["SANDBOX", "disposition", "file_response", "zip_response"]
 
 BLOCK = 2**20
 SHOWN = ("image/png",)

@@ -12,16 +12,20 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bl_steer.files.maps.spreadsheets import OLD_ENDINGS, is_old_book
 from bl_steer.server.errors import Refused
+from bl_steer.server.languages import Sentence
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.decoded_size import (
     BadHeader,
+    CutOff,
     jpeg_shape,
     npy_bytes,
     png_bytes,
     tiff_bytes,
     zip_bytes,
 )
+from bl_steer.server.uploads.wholeness import check_whole
 
 __all__ = ["MAX_COLUMNS", "Inspected", "inspect_file"]
 
@@ -43,11 +47,12 @@ SUFFIXES = {
     "tiff": (".tif", ".tiff"),
     "npy": (".npy",),
     "zip": (".npz", ".zip", ".xlsx", ".ods"),
-    "text": (".csv", ".tsv", ".txt"),
+    "text": (".csv", ".tsv", ".txt", ".hdr"),
     "json": (".json", ".geojson"),
     "roi": (".roi",),
     "hdf5": (".h5", ".hdf5", ".dream3d"),
 }
+OTHER_BOOKS = (*OLD_ENDINGS, ".xlsb", ".xlsm", ".xltx", ".numbers")
 MEDIA_TYPES = {
     "png": "image/png",
     "jpeg": "image/jpeg",
@@ -90,17 +95,27 @@ def inspect_file(path: Path, file_name: str) -> Inspected:
     size = path.stat().st_size
     if size == 0:
         raise Refused(422, "refused.empty_file", file=file_name)
+    with path.open("rb") as file:
+        if is_old_book(file.read(8)):
+            raise Refused(415, "refused.old_book", file=file_name)
     kind = _kind(path)
     suffix = Path(file_name).suffix.lower()
     if kind == "text" and suffix in SUFFIXES["json"]:
         kind = "json"
     if kind is None or suffix not in SUFFIXES[kind]:
         known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
-        raise Refused(415, "refused.file_kind", file=file_name, known=known)
+        key = "refused.old_book" if suffix in OTHER_BOOKS else "refused.file_kind"
+        raise Refused(415, key, file=file_name, known=known)
     try:
         decoded = _decoded_bytes(path, kind, file_name)
+        check_whole(path, kind)
+    except CutOff as error:
+        got = f"{size:,}"
+        raise Refused(
+            422, "refused.file_cut", file=file_name, kind=kind.upper(), got=got
+        ) from error
     except BadHeader as error:
-        raise Refused(422, "refused.file_header", file=file_name, reason=str(error)) from error
+        raise Refused(422, "refused.file_header", file=file_name, reason=Sentence(error)) from error
     if decoded > MAX_DECODED or (decoded > ALWAYS_FINE and decoded > MAX_RATIO * size):
         raise Refused(422, "refused.bomb", file=file_name, mib=f"{decoded / MIB:,.0f}")
     return Inspected(kind, MEDIA_TYPES[kind], decoded)

@@ -28,6 +28,7 @@ __all__ = [
     "clean_name",
     "delete_upload",
     "file_names",
+    "known_cut",
     "over_quota",
     "register_file",
     "set_training",
@@ -85,7 +86,7 @@ def take_in(
 
     Parameters
     ----------
-    cut_of : which plane of what it is; see `Upload.cut_of`
+    cut_of : which plane of what it is; see `Upload.cut_of`. One that is a file already stays that
     quota_bytes : most that all files of the user may take; no limit by default
 
     Raises
@@ -97,11 +98,12 @@ def take_in(
     inspected = inspect_file(arrived.path, file_name)
     with arrived.path.open("rb") as stream:
         sha256, size = store.put(stream)
-    with database.write() as session:
-        if quota_bytes is not None:
-            lock_user(session, user.id)
-            if used_bytes(session, user.id) + size > quota_bytes:
-                raise over_quota(file_name, quota_bytes)
+    with database.write_beside() as session:
+        lock_user(session, user.id)
+        if cut_of is not None and (known := known_cut(session, user.id, cut_of)) is not None:
+            return known
+        if quota_bytes is not None and used_bytes(session, user.id) + size > quota_bytes:
+            raise over_quota(file_name, quota_bytes)
         register_file(session, sha256, size)
         upload = Upload(
             user_id=user.id,
@@ -133,6 +135,16 @@ def register_file(session: Session, sha256: str, size: int) -> None:
     dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     row = dialect.insert(Blob).values(sha256=sha256, size=size)
     session.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"size": size}))
+
+
+def known_cut(session: Session, user_id: str, cut_of: str) -> Upload | None:
+    """Return the file that a plane has become already; None where there is none."""
+    return session.scalar(
+        select(Upload)
+        .where(Upload.user_id == user_id, Upload.cut_of == cut_of, Upload.deleted.is_(None))
+        .order_by(Upload.created.desc())
+        .limit(1)
+    )
 
 
 def used_bytes(session: Session, user_id: str) -> int:

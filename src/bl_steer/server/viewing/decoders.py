@@ -23,7 +23,13 @@ from pathlib import Path
 
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import SandboxMissing, started_in_sandbox, watched
+from bl_steer.server.sandbox.run import (
+    Outcome,
+    SandboxMissing,
+    is_kept_apart,
+    started_in_sandbox,
+    watched,
+)
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.viewing.decoding import READY, Request
@@ -55,7 +61,7 @@ class Decoder:
         self.out, self._given = self._scratch / "out", self._scratch / "in"
         self.out.mkdir()
         self._given.mkdir()
-        apart = shutil.which("bwrap") is not None
+        apart = is_kept_apart(trusted=settings.trust_packages)
         self._seen = JOB / "in" if apart else self._given
         self._seen_out = JOB / "out" if apart else self.out
         self._stack = contextlib.ExitStack()
@@ -97,10 +103,10 @@ class Decoder:
             shutil.copyfile(file, place)
         return str(self._seen / name)
 
-    def decode(self, request: Request) -> None:
-        """Have it decode what it was given into `out`, and end."""
+    def decode(self, request: Request) -> Outcome:
+        """Have it decode what it was given into `out`, and end; return how it ended."""
         asked = {**asdict(request), "out": str(self._seen_out)}
-        watched(self._process, self.out, LIMITS, json.dumps(asked).encode())
+        return watched(self._process, self.out, LIMITS, json.dumps(asked).encode())
 
     def close(self) -> None:
         """End it, and delete its folder."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -19,7 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,14 +28,15 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.results import UnsoundResult, open_plain
-from bl_steer.server.sandbox.run import SandboxMissing
+from bl_steer.server.languages import Sentence, TextKey
+from bl_steer.server.sandbox.run import Outcome, SandboxMissing
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
-from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
+from bl_steer.server.uploads.blobs import StoredFileMissing
 from bl_steer.server.viewing.decoders import PREFIX, Decoder, Decoders
 from bl_steer.server.viewing.decoding import INFO, MAX_LEVELS, VALUES, Request
 
-__all__ = ["Info", "PlaneCache", "Planes", "Stored", "sweep_views"]
+__all__ = ["FilesByHash", "Info", "PlaneCache", "Planes", "Stored", "sweep_views"]
 
 UNUSED_S = 3600.0
 MAX_BYTES = 4096 * MIB
@@ -42,6 +44,11 @@ MAX_BYTES = 4096 * MIB
 AT_ONCE = 2
 """Files that are decoded at the same time."""
 LONGEST_INFO = 2 * MIB
+TRIES = 2
+"""Of a file whose process died: its sandbox may not have been set up."""
+LIMITS_MET = ("time", "memory", "disk")
+
+logger = logging.getLogger(__name__)
 
 
 class Info(BaseModel):
@@ -78,9 +85,17 @@ class Info(BaseModel):
         return sum(h * w for h, w in self.shapes) * np.dtype(self.dtype).itemsize
 
 
+class FilesByHash(Protocol):
+    """Where files lie: the store, or the folder of a package."""
+
+    def path_for(self, sha256: str, folder: Path) -> Path:
+        """Return the path of a file; one that is far is fetched into the folder."""
+        ...
+
+
 @dataclass(frozen=True)
 class Stored:
-    """A file of the store that is to be looked at.
+    """A file that is to be looked at.
 
     Parameters
     ----------
@@ -144,7 +159,7 @@ class PlaneCache:
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def open(self, stored: Stored, store: FileStore) -> Planes:
+    def open(self, stored: Stored, store: FilesByHash) -> Planes:
         """Return the values of a file.
 
         Raises
@@ -159,10 +174,10 @@ class PlaneCache:
                 planes = _opened(folder) or self._decoded(stored, store, folder)
         if planes.info.problem:
             named = planes.info.problem.replace(f"file{stored.suffix}", stored.name)
-            raise Refused(422, "refused.not_shown", reason=named)
+            raise Refused(422, "refused.not_shown", reason=Sentence(named))
         return planes
 
-    def prepare(self, files: Sequence[Stored], store: FileStore) -> None:
+    def prepare(self, files: Sequence[Stored], store: FilesByHash) -> None:
         """Decode the files that are not decoded yet, side by side; what is refused is left out."""
 
         def open_one(stored: Stored) -> None:
@@ -178,10 +193,12 @@ class PlaneCache:
     def _alone(self, key: str) -> Iterator[None]:
         with self._guard:
             lock = self._locks.setdefault(key, threading.Lock())
-        with lock, self._decoding:
-            yield
-        with self._guard:
-            self._locks.pop(key, None)
+        try:
+            with lock, self._decoding:
+                yield
+        finally:
+            with self._guard:
+                self._locks.pop(key, None)
 
     def keep_ready(self) -> None:
         """Keep decoders ready for first looks, each a process of some 50 MiB, until `close`."""
@@ -191,32 +208,42 @@ class PlaneCache:
         """End what is kept ready."""
         self._decoders.close()
 
-    def _decoded(self, stored: Stored, store: FileStore, folder: Path) -> Planes:
+    def _decoded(self, stored: Stored, store: FilesByHash, folder: Path) -> Planes:
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep_views(self.folder)
+        for _ in range(TRIES):
+            outcome = self._try(stored, store, folder)
+            if (planes := _opened(folder)) is not None:
+                return planes
+            if outcome.cause in LIMITS_MET:
+                raise Refused(422, "refused.not_shown", reason=TextKey("view.beyond"))
+            if outcome.cause == "ok":
+                raise Refused(422, "refused.not_shown", reason=TextKey("view.unread"))
+            words = " ".join(outcome.last_words.split())[-300:]
+            logger.warning("a file was not decoded (%s): %s", outcome.cause, words)
+        raise Refused(503, "refused.not_decoded")
+
+    def _try(self, stored: Stored, store: FilesByHash, folder: Path) -> Outcome:
+        """Have a process decode a file into a folder; return how that ended."""
         try:
             decoder = self._decoders.take()
         except SandboxMissing as error:
             raise Refused(503, "refused.no_sandbox") from error
         try:
             with tempfile.TemporaryDirectory(prefix="draft-", dir=self.folder) as far:
-                _decode(stored, store, decoder, Path(far))
-            if _opened(decoder.out) is None:
-                raise Refused(422, "refused.not_shown", reason="–")
-            with contextlib.suppress(OSError):  # another web process was first
-                os.replace(decoder.out, folder)
+                outcome = _decode(stored, store, decoder, Path(far))
+            if _opened(decoder.out) is not None:
+                with contextlib.suppress(OSError):  # another web process was first
+                    os.replace(decoder.out, folder)
+            return outcome
         except StoredFileMissing:
             raise Refused(410, "refused.gone") from None
         finally:
             decoder.close()
             self._decoders.refill()
-        planes = _opened(folder)
-        if planes is None:
-            raise Refused(503, "error.busy")
-        return planes
 
 
-def _decode(stored: Stored, store: FileStore, decoder: Decoder, far: Path) -> None:
+def _decode(stored: Stored, store: FilesByHash, decoder: Decoder, far: Path) -> Outcome:
     """Have a file decoded; one of a far store is fetched into `far`."""
     given = {
         role: decoder.give(f"{role}{one.suffix}", store.path_for(one.sha256, far))
@@ -224,7 +251,7 @@ def _decode(stored: Stored, store: FileStore, decoder: Decoder, far: Path) -> No
         if one is not None
     }
     phases = [dict(phase) for phase in stored.phases]
-    decoder.decode(
+    return decoder.decode(
         Request(
             given["file"],
             "",

@@ -7,7 +7,7 @@ from typing import Any
 
 from bl_steer.server.db.tables import Job
 from bl_steer.server.errors import Refused
-from bl_steer.server.languages import result_label, text
+from bl_steer.server.languages import TextKey, result_label, text
 from bl_steer.server.viewing.planes import Info, Planes, Stored
 from bl_steer.server.viewing.tiles import TILE_PX, VALUES_PX
 from bl_steer.server.viewing.views import COLOURS, TRUTH, Layer, ShownPhase, View
@@ -43,7 +43,7 @@ def describe_view(
     Raises
     ------
     Refused
-        When nothing of the view can be shown.
+        When nothing of the view can be shown, or a part of it not at present.
     """
     layers: list[dict[str, Any]] = []
     shapes: Sequence[tuple[int, int]] = ()
@@ -52,6 +52,8 @@ def describe_view(
         try:
             info = open_planes(layer.stored).info
         except Refused as refused:
+            if refused.status == 503:  # it may come at the next look
+                raise
             problem = refused
             continue
         own = _shapes(info, layer)
@@ -61,7 +63,7 @@ def describe_view(
         pixel_size_nm = pixel_size_nm or info.pixel_size_nm
         layers.append(_layer(name, layer, info, f"{base}/{name}", language, phases))
     if not layers:
-        raise problem or Refused(422, "refused.not_shown", reason="–")
+        raise problem or Refused(422, "refused.not_shown", reason=TextKey("view.unread"))
     return {
         "name": view.name,
         "sizes": [[width, height] for height, width in shapes],

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
 from sqlalchemy import or_, select
@@ -16,6 +15,7 @@ from sqlalchemy.orm import Session, aliased
 
 from bl_steer.server.db.tables import Correction, Job, JobOutput, Upload
 from bl_steer.server.errors import missing
+from bl_steer.server.jobs.fields import field_titles, origins_of
 from bl_steer.server.jobs.history import outputs_of
 from bl_steer.server.viewing.planes import Stored
 
@@ -111,7 +111,7 @@ def views_of(session: Session, job: Job) -> list[View]:
         if output.kind == "array" and output.name.endswith(".tif")
     }
     fields = [stem.removesuffix(LABELS) for stem in arrays if stem.endswith(LABELS)]
-    origins = _origins(job)
+    origins = origins_of(job)
     query = select(Upload).where(Upload.id.in_(job.upload_ids), Upload.deleted.is_(None))
     uploads = {upload.id: upload for upload in session.scalars(query)}
     views = []
@@ -236,39 +236,5 @@ def images_of(job: Job) -> list[str]:
     """Return the ids of the uploads of a job that are images; of one input, all."""
     if job.inputs is None:
         return list(job.upload_ids)
-    numbers = {number for number, _ in _origins(job).values()}
+    numbers = {number for number, _ in origins_of(job).values()}
     return [upload_id for n, upload_id in enumerate(job.upload_ids) if n in numbers]
-
-
-def _origins(job: Job) -> dict[str, tuple[int, int]]:
-    """Return the number of the upload and the page of each field, as far as the job tells."""
-    said: Any = job.provenance.get("origins")
-    origins = {}
-    for name, origin in (said if isinstance(said, dict) else {}).items():
-        if isinstance(origin, list) and [type(part) for part in origin] == [int, int]:
-            origins[str(name)] = (origin[0], origin[1])
-    return origins
-
-
-def field_titles(job: Job, uploads: Mapping[str, Upload]) -> dict[str, str]:
-    """Return how people call the fields of a job: by specimen where its owner named it, else file.
-
-    Parameters
-    ----------
-    uploads : of the job, by id, deleted ones too
-    """
-    origins = {
-        name: (uploads[job.upload_ids[number]], page)
-        for name, (number, page) in _origins(job).items()
-        if 0 <= number < len(job.upload_ids) and job.upload_ids[number] in uploads
-    }
-    several = {upload.id for upload, page in origins.values() if page}
-    samples = [upload.sample for upload, _ in origins.values()]
-    titles = {}
-    for name, (upload, page) in origins.items():
-        alone = upload.sample and samples.count(upload.sample) == 1
-        words = [upload.sample] if upload.sample else []
-        words += [] if alone else [upload.file_name]
-        words += [f"#{page + 1}"] if upload.id in several else []
-        titles[name] = " · ".join(words)
-    return titles

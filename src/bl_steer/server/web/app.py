@@ -7,8 +7,9 @@ it, and `bl_steer.server.web.middleware` limits what comes in before both.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import FastAPI, Request, Response
@@ -20,9 +21,13 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from bl_steer.server.errors import Refused
+from bl_steer.server.languages import TextKey
 from bl_steer.server.room import is_full
 from bl_steer.server.settings import ServerSettings
+from bl_steer.server.web.access_log import logged_path
+from bl_steer.server.web.authorization import visitor_of_browser
 from bl_steer.server.web.context import Context
+from bl_steer.server.web.forms import problem_of
 from bl_steer.server.web.middleware import AccessMiddleware, security_headers
 from bl_steer.server.web.rendering import language_of, load_pages, local_path, render
 from bl_steer.server.web.routes import (
@@ -147,22 +152,39 @@ async def _refused(request: Request, error: Exception) -> Response:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else 500
-    reason = str(getattr(error, "detail", ""))[:200]
     headers = dict(getattr(error, "headers", None) or {})
+    if not hasattr(request.state, "visitor") and not _is_program(request):
+        # Where there is no such route nobody was asked for: the page is in their language, too.
+        with suppress(OperationalError):
+            context = request.app.state.context
+            request.state.visitor = await visitor_of_browser(request, context)
     if status in KEYS:
         return _answer(request, status, Refused(status, KEYS[status]), headers)
+    reason = TextKey("invalid.form") if status == 400 else str(getattr(error, "detail", ""))[:200]
     return _answer(request, status, Refused(status, "refused.body", reason=reason), headers)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
-    reason = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in problems)
+    reason = "; ".join(_sentence(problem, language_of(request)) for problem in problems)
     return _answer(request, 422, Refused(422, "refused.body", reason=reason[:1000]), {})
+
+
+def _sentence(problem: Mapping[str, Any], language: str) -> str:
+    """Return what is wrong with one value of a request: of its address, or of its JSON."""
+    where, *names = problem["loc"]
+    inside = names and problem["type"] != "json_invalid"  # of which it tells the place
+    name = ".".join(map(str, names)) if inside else where
+    beside = " (query)" if inside and where == "query" else ""
+    return f"{name}{beside}: {problem_of(problem, language)}"
 
 
 async def _unstorable(request: Request, error: Exception) -> Response:
     """Refuse a value that the database cannot keep, such as a number beyond its column."""
-    reason = str(getattr(error, "orig", error)).partition("\n")[0][:200]
+    logger.warning(
+        "%s %s: %s", request.method, logged_path(request.scope), getattr(error, "orig", error)
+    )
+    reason = TextKey("invalid.beyond")
     return _answer(request, 422, Refused(422, "refused.body", reason=reason), {})
 
 
@@ -183,12 +205,12 @@ async def _busy(request: Request, error: Exception) -> Response:
 
 async def _gone(request: Request, error: Exception) -> Response:
     """Note that a client went away while its request came in; nobody reads the answer."""
-    logger.warning("%s %s: the client broke off", request.method, request.url.path)
+    logger.warning("%s %s: the client broke off", request.method, logged_path(request.scope))
     return Response(status_code=GONE)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    logger.error("%s %s failed", request.method, logged_path(request.scope), exc_info=error)
     # The error goes on to uvicorn, which then closes the connection: whoever keeps it must know.
     headers = {**request.app.state.headers, "Cache-Control": "no-store", "Connection": "close"}
     return _answer(request, 500, Refused(500, "error.unexpected"), headers)

@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -30,16 +31,26 @@ from bl_steer.server.auth.sessions import SEEN_EVERY_S, note_seen
 from bl_steer.server.auth.tokens import hash_token
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
+from bl_steer.server.languages import TextKey
 from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.web.context import Context
+from bl_steer.server.web.rendering import language_of
 
-__all__ = ["COOKIE", "AuthorizedRoute", "check_csrf_token", "read_upload_form"]
+__all__ = [
+    "COOKIE",
+    "AuthorizedRoute",
+    "check_csrf_token",
+    "read_upload_form",
+    "visitor_of_browser",
+]
 
 COOKIE = "bl_steer_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
 CSRF_FIELD = "csrf"
 """Name of the form's hidden field with the session's CSRF token."""
+PROGRAMS = "/api/"
+"""Where what is not known is refused: nobody sees there that it was passed over."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What no text may have: PostgreSQL keeps no NUL, and half a surrogate pair is no UTF-8."""
 
@@ -54,9 +65,13 @@ class AuthorizedRoute(APIRoute):
         handle = super().get_route_handler()
         path = self.path_format
         rules = {method: ACCESS[f"{method} {path}"] for method in self.methods or ()}
+        parts = (self.dependant, *self.dependant.dependencies)
+        known = sorted(field.alias for part in parts for field in part.query_params)
 
         async def handle_authorized(request: Request) -> Response:
             await _authorize(request, rules[request.method], path)
+            if path.startswith(PROGRAMS):
+                _check_query([name for name, _ in request.query_params.multi_items()], known)
             return await handle(request)
 
         return handle_authorized
@@ -77,6 +92,7 @@ async def read_upload_form(request: Request, arrival: Arrival) -> None:
         check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
 
     await arrival.read_form(request.stream(), request.headers.get("content-type", ""), check=check)
+    request.state.form = arrival.fields
 
 
 async def _authorize(request: Request, rule: Rule, path: str) -> None:
@@ -110,8 +126,13 @@ async def _visitor(request: Request, context: Context) -> Visitor:
     scheme, _, key = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return await run_in_threadpool(_by_key, context, key.strip())
+    return await visitor_of_browser(request, context)
+
+
+async def visitor_of_browser(request: Request, context: Context) -> Visitor:
+    """Return whose browser session a request is of; nobody's where it has none."""
     if token := request.cookies.get(COOKIE, ""):
-        return await run_in_threadpool(_by_session, context, token)
+        return await run_in_threadpool(_by_session, context, token, language_of(request))
     return Visitor()
 
 
@@ -130,18 +151,18 @@ def _owner(context: Context, user: User, named: dict[str, str]) -> str:
         return owner_for(session, user, **named)
 
 
-def _by_session(context: Context, token: str) -> Visitor:
+def _by_session(context: Context, token: str, language: str) -> Visitor:
     with context.database.read() as session:
         visitor = visitor_of_session(session, token)
     if visitor.user and context.is_due(f"session {hash_token(token)}", every_s=SEEN_EVERY_S):
-        _note(context, lambda session: note_seen(session, token))
+        _note(context, lambda session: note_seen(session, token, language=language))
     return visitor
 
 
 def _note(context: Context, change: Callable[[Session], object]) -> None:
     """Note that somebody was here; where the database cannot, nobody is kept out for that."""
     try:
-        with context.database.write() as session:
+        with context.database.write_beside() as session:
             change(session)
     except OperationalError as error:
         logger.warning("a visit is not noted: %s", error)
@@ -170,14 +191,32 @@ def _check_origin(request: Request, context: Context) -> None:
 def _check_text(texts: Iterable[str]) -> None:
     """Refuse what no database keeps; SQLite takes a NUL, but its backup could not go elsewhere."""
     if any(UNSTORABLE.search(text) for text in texts):
-        reason = "a text must have no NUL character and no half of a surrogate pair"
-        raise Refused(422, "refused.body", reason=reason)
+        raise Refused(422, "refused.body", reason=TextKey("invalid.character"))
+
+
+def _check_query(names: list[str], known: list[str]) -> None:
+    """Refuse what a query has that the route does not take, and what it has twice."""
+    for name in names:
+        if name not in known:
+            raise Refused(422, "refused.query", name=name, known=", ".join(known) or "–")
+    _check_once(names)
+
+
+def _check_once(names: Iterable[str]) -> None:
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise Refused(422, "refused.twice", name=name)
+
+
+def _fields(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    _check_once(name for name, _ in pairs)
+    return dict(pairs)
 
 
 def _check_json(body: bytes) -> None:
     """Check all texts of a JSON body, names too; what is no JSON is refused when it is read."""
     try:
-        texts = [json.loads(body)]
+        texts = [json.loads(body, object_pairs_hook=_fields)]
     except (ValueError, RecursionError):
         return
     while texts:

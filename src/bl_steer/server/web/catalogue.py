@@ -8,6 +8,7 @@ says which packages are released.
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -20,7 +21,7 @@ from bl_steer.server.db.tables import Package
 from bl_steer.server.jobs.inputs import InputKind, kinds
 from bl_steer.server.languages import LANGUAGES, has_text, text
 from bl_steer.server.packages.inputs import uploads_of
-from bl_steer.server.packages.manifest import Input, parse_manifest
+from bl_steer.server.packages.manifest import Input, PackageError, parse_manifest
 from bl_steer.server.packages.parameters import params_model
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "builtin_entries",
     "builtin_entry",
     "package_entry",
+    "readable_entry",
 ]
 
 ORDER = ("segment", "structure", "superres", "reconstruct", "components", "film", "advise")
@@ -58,6 +60,9 @@ ADVANCED = {
 }
 
 
+logger = logging.getLogger(__name__)
+
+
 @dataclass(frozen=True)
 class InputEntry:
     """One of several inputs, each with files of its own.
@@ -82,7 +87,7 @@ class InputEntry:
 
     def takes_one(self, file_name: str) -> bool:
         """Return whether it takes a file, by its name."""
-        return file_name.lower().endswith(self.kind.suffixes)
+        return self.kind.takes_one(file_name)
 
 
 @dataclass(frozen=True)
@@ -127,11 +132,12 @@ class AnalysisEntry:
 
     def takes(self, file_names: Sequence[str]) -> bool:
         """Return whether the analysis takes all these files, by their names."""
-        return 0 < len(file_names) <= self.kind.most and all(map(self.takes_one, file_names))
+        counted = self.kind.counted(file_names)
+        return 0 < counted <= self.kind.most and all(map(self.takes_one, file_names))
 
     def takes_one(self, file_name: str) -> bool:
         """Return whether the analysis takes a file, by its name."""
-        return file_name.lower().endswith(self.kind.suffixes)
+        return self.kind.takes_one(file_name)
 
     def sorted_out(self, files: Mapping[str, str]) -> dict[str, list[str]]:
         """Return which files an input is likely to be for: of each the first that takes them.
@@ -180,7 +186,9 @@ def package_entry(package: Package) -> AnalysisEntry:
         )
         for part in manifest.inputs
     )
-    suffixes = dict.fromkeys(suffix for one in inputs for suffix in one.suffixes)
+    suffixes = dict.fromkeys(
+        suffix for one in inputs for suffix in (*one.kind.suffixes, *one.kind.beside)
+    )
     return AnalysisEntry(
         name=manifest.name,
         titles={language: manifest.title.in_language(language) for language in LANGUAGES},
@@ -192,6 +200,15 @@ def package_entry(package: Package) -> AnalysisEntry:
         params=params_model(manifest.name, manifest.parameters),
         package_sha256=package.sha256,
     )
+
+
+def readable_entry(package: Package) -> AnalysisEntry | None:
+    """Return the entry of a package; None where an earlier version took what this one refuses."""
+    try:
+        return package_entry(package)
+    except PackageError as error:
+        logger.error("%s %s is not offered: %s", package.name, package.version, error)
+        return None
 
 
 def builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:

@@ -6,6 +6,7 @@ A route is given it by `bl_steer.server.web.dependencies`.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -23,7 +24,7 @@ from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import used_bytes
 from bl_steer.server.viewing.planes import PlaneCache
 from bl_steer.server.web.access_log import AccessLog
-from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
+from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, readable_entry
 from bl_steer.server.web.metrics import RequestMetrics
 
 __all__ = ["Context"]
@@ -100,7 +101,7 @@ class Context:
         """Return the analyses that there are."""
         with self.database.read() as session:
             released = released_packages(session)
-        return [*builtin_entries(), *map(package_entry, released)]
+        return [*builtin_entries(), *filter(None, map(readable_entry, released))]
 
     def offered(self, session: Session) -> set[str]:
         """Return the names of the analyses that there are."""
@@ -111,13 +112,14 @@ class Context:
         """Return one analysis; `Refused` where there is none of that name."""
         for entry in builtin_entries():
             if entry.name == name:
-                return entry
+                return replace(entry, gpus=int(name in self.settings.with_gpu))
         with self.database.read() as session:
             package = live_package(session, name)
-            if package is None:
+            found = None if package is None else readable_entry(package)
+            if found is None:
                 known = ", ".join(sorted(self.offered(session)))
                 raise Refused(404, "refused.no_analysis", name=name[:80], known=known)
-        return package_entry(package)
+        return found
 
     def titles(self, language: str) -> dict[str, str]:
         """Return the title of each analysis, also of those that are not offered any more."""

@@ -7,18 +7,28 @@ send plain ones through its pool of threads, one after another, at each request.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from pydantic import BeforeValidator
 from starlette.datastructures import FormData
 
 from bl_steer.server.auth.accounts import Visitor
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
+from bl_steer.server.texts import plain_number
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.filters import read_moment
 
-__all__ = ["AppContext", "BeforeTime", "CurrentUser", "CurrentVisitor", "Form", "OwnerId"]
+__all__ = [
+    "AppContext",
+    "AsTyped",
+    "BeforeTime",
+    "CurrentUser",
+    "CurrentVisitor",
+    "Form",
+    "OwnerId",
+]
 
 
 async def context_of(request: Request) -> Context:
@@ -53,6 +63,11 @@ async def form_of(request: Request) -> dict[str, str]:
     return {name: value for name, value in form.multi_items() if isinstance(value, str)}
 
 
+def read_number(value: Any) -> Any:
+    """Return what stands for a number in an address as programs write it."""
+    return plain_number(value) if isinstance(value, str) else value
+
+
 async def read_time(before: str = "") -> float | None:
     """Return where a page of a list begins, s since 1970; None for the first page."""
     return read_moment("before", before)
@@ -65,3 +80,5 @@ OwnerId = Annotated[str, Depends(owner_of)]
 """On routes whose row of the permissions is open to ``members``."""
 Form = Annotated[dict[str, str], Depends(form_of)]
 BeforeTime = Annotated[float | None, Depends(read_time)]
+AsTyped = BeforeValidator(read_number)
+"""On numbers of a query."""

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from bl_steer.server.errors import Refused
+from bl_steer.server.texts import plain_number
 
-__all__ = ["STATES", "check_choice", "day_begins", "read_moment", "zone_of"]
+__all__ = ["STATES", "check_choice", "check_span", "day_begins", "read_moment", "zone_of"]
 
 STATES = ("queued", "running", "done", "failed", "cancelled")
 SHOWN = 80
@@ -99,12 +100,26 @@ def read_moment(name: str, value: str) -> float | None:
     if not value:
         return None
     try:
-        moment = float(value)
+        moment = float(plain_number(value))
     except ValueError:
         moment = _iso(PLUS_LOST.sub("+", value))
     if not math.isfinite(moment):
         raise Refused(422, "refused.moment", name=name, value=value[:SHOWN])
     return moment
+
+
+def check_span(
+    begin: float | None, end: float | None, *, since: str, until: str
+) -> tuple[float | None, float | None]:
+    """Return when a time begins and ends; `Refused` where it ends before it begins.
+
+    Parameters
+    ----------
+    since, until : as they were said, for the refusal
+    """
+    if begin is not None and end is not None and end <= begin:
+        raise Refused(422, "refused.span", since=since[:SHOWN], until=until[:SHOWN])
+    return begin, end
 
 
 def _iso(value: str) -> float:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import NoneType, UnionType
@@ -18,12 +17,22 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from bl_steer.server.languages import has_text, text
+from bl_steer.processing.registry import flags_as_numbers, is_number
+from bl_steer.server.languages import Sentence, has_text, text
+from bl_steer.server.texts import THOUSANDS, plain_number
 
-__all__ = ["PREFIX", "FormField", "fields_of", "problems_of", "values_of"]
+__all__ = [
+    "PREFIX",
+    "FormField",
+    "fields_of",
+    "plain_values",
+    "problem_of",
+    "problems_of",
+    "values_of",
+]
 
-DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+LAST_CHOICE = re.compile(r" or (?=('[^']*'|[^' ]+)$)")
+"""Where pydantic lists choices in English."""
 PARSING = ("float_parsing", "int_parsing")
 PREFIX = "p."
 """What the form's names of parameters begin with."""
@@ -111,6 +120,21 @@ def values_of(model: type[BaseModel], form: Mapping[str, Any]) -> dict[str, Any]
     return values
 
 
+def plain_values(model: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with the texts among them that stand for numbers as programs write these."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return [plain(one) for one in value]
+        return plain_number(value) if isinstance(value, str) else value
+
+    known = model.model_fields
+    return {
+        name: plain(value) if name in known and is_number(known[name].annotation) else value
+        for name, value in values.items()
+    }
+
+
 def problems_of(
     model: type[BaseModel],
     values: Mapping[str, Any],
@@ -127,6 +151,8 @@ def problems_of(
     known = [name for name in model.model_fields if name not in hidden]
     unknown = text(language, "invalid.unknown", known=", ".join(known) or "–")
     problems = {name: unknown for name in values if name not in known}
+    for name in flags_as_numbers(model, values):
+        problems[name] = text(language, "invalid.float_type", got=_got(values[name]))
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
@@ -138,7 +164,7 @@ def problems_of(
                 key = "invalid.voxel" if "voxel" in name and number == 3 else "invalid.tuple"
                 shown = _got(_shown("list", problem["input"]))
                 problems.setdefault(name, text(language, key, number=number, got=shown))
-            problems.setdefault(name, _problem(dict(problem), language))
+            problems.setdefault(name, problem_of(dict(problem), language))
     return problems
 
 
@@ -210,28 +236,17 @@ def _parsed(kind: str, typed: str, annotation: Any) -> Any:
     if kind == "choice":
         return next((literal for literal in _literals(annotation) if str(literal) == typed), typed)
     if kind == "list":
+        typed = typed.replace("；", ";").replace("，", ",")
         mark = ";" if ";" in typed else ","
         parts = typed.replace("、", mark).replace("×", mark).split(mark)
-        return [_pointed(part.strip()) if mark == ";" else part.strip() for part in parts]
+        numbers = is_number(annotation)
+        return [plain_number(part) if numbers else part.strip() for part in parts]
     if kind == "json":
         try:
             return json.loads(typed)
         except ValueError:
             return typed
-    if kind in ("number", "integer"):  # digits from a Japanese keyboard, too
-        return _pointed(unicodedata.normalize("NFKC", typed).replace("\u2212", "-"))
-    return typed
-
-
-def _pointed(typed: str) -> str:
-    """Return a number with a decimal point where it has a comma that cannot part thousands.
-
-    >>> [_pointed(typed) for typed in ("0,5", "-12,25", "1,5e3", "1,000", "1,234,567")]
-    ['0.5', '-12.25', '1.5e3', '1,000', '1,234,567']
-    """
-    if DECIMAL.fullmatch(typed) and not THOUSANDS.fullmatch(typed):
-        return typed.replace(",", ".")
-    return typed
+    return plain_number(typed) if kind in ("number", "integer") else typed
 
 
 def _shown(kind: str, value: Any) -> Any:
@@ -239,7 +254,7 @@ def _shown(kind: str, value: Any) -> Any:
         return bool(value)
     if value is None:
         return ""
-    if kind == "list":
+    if kind == "list" and isinstance(value, list | tuple):  # none in a job of another version
         return ", ".join(_number(part) for part in value)
     if kind == "json":
         return value if isinstance(value, str) else json.dumps(value)
@@ -299,19 +314,36 @@ def _choice(analysis: str, name: str, value: Any, language: str) -> str:
     return text(language, key) if has_text(key) else str(value)
 
 
-def _problem(error: Mapping[str, Any], language: str) -> str:
+def problem_of(error: Mapping[str, Any], language: str) -> str:
+    """Return what is wrong with one value, in the user's language.
+
+    Parameters
+    ----------
+    error : as pydantic tells it
+    """
+    loc = error["loc"] or ("",)
     key = f"invalid.{error['type']}"
     if error["type"] in PARSING and THOUSANDS.fullmatch(str(error["input"])):
         key = "invalid.thousands"
+    own = f"{key}.{loc[0]}"  # a rule of the analysis itself
+    key = own if has_text(own) else key
     if not has_text(key):
-        return text(language, "invalid.other", reason=str(error["msg"]))
-    limits = {
-        name: f"{limit:,.10g}" if isinstance(limit, int | float) else limit
-        for name, limit in error.get("ctx", {}).items()
-    }
-    return text(language, key, got=_got(error["input"]), **limits)
+        said = Sentence(error["msg"].removeprefix("Value error, "))
+        return text(language, "invalid.other", reason=said)
+    told = error.get("ctx", {}).items()
+    limits = {n: f"{limit:,.10g}" if isinstance(limit, int | float) else limit for n, limit in told}
+    if "expected" in limits:
+        limits["expected"] = LAST_CHOICE.sub(", ", str(limits["expected"]))
+    return text(language, key, **{"got": _got(error["input"]), "at": loc[-1], **limits})
 
 
 def _got(value: Any) -> str:
-    shown = str(value)
+    """Return a value as it was given: what no form can hold as JSON has it.
+
+    >>> [_got(value) for value in (True, None, [], {}, [1, 2], "x")]
+    ['true', 'null', '[]', '{}', '1, 2', 'x']
+    """
+    if value is None or isinstance(value, bool) or value in ([], (), {}):
+        return json.dumps(value)
+    shown = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return shown if len(shown) <= 60 else shown[:57] + "…"

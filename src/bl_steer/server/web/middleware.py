@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bl_steer.server.db.tables import AccessRecord
 from bl_steer.server.errors import Refused
 from bl_steer.server.sizes import amount
+from bl_steer.server.web.access_log import logged_path
 
 __all__ = ["UNKNOWN_BYTES", "AccessMiddleware", "Body", "security_headers"]
 
@@ -144,15 +145,12 @@ def _has_body(scope: Scope) -> bool:
 
 
 def _record(scope: Scope, state: dict[str, Any], status: int, ms: float) -> AccessRecord:
-    visitor, rule = state.get("visitor"), state.get("rule")
-    path = str(scope["path"])
-    if rule is not None and rule.secret:
-        path = state["route_path"]
+    visitor = state.get("visitor")
     return AccessRecord(
         time=time.time(),
         user_id=visitor.user.id if visitor is not None and visitor.user else None,
         method=str(scope["method"])[:10],
-        path=path[:500].replace("\0", "�"),
+        path=logged_path(scope).replace("\0", "�"),
         status=status,
         address=(scope.get("client") or ("",))[0][:64],
         ms=ms,

@@ -14,15 +14,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.tables import Package, Release
+from bl_steer.server.db.tables import Package
+from bl_steer.server.errors import Refused
+from bl_steer.server.languages import Sentence, text
 from bl_steer.server.packages import Manifest, PackageError
-from bl_steer.server.packages.manifest import parse_manifest
+from bl_steer.server.packages.catalogue import author_of, release_before
+from bl_steer.server.packages.manifest import ManifestError, parse_manifest
 from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.web.forms import problem_of
 
-__all__ = ["Changes", "changes_of", "dependencies_of", "script_of", "visible"]
+__all__ = [
+    "TEXTS",
+    "Changes",
+    "changes_of",
+    "dependencies_of",
+    "folder_of",
+    "refusal_of",
+    "script_of",
+    "visible",
+]
 
 LONGEST_SCRIPT = 200_000
 TEXTS = (".py", ".toml", ".md", ".txt", ".csv", ".cfg", ".ini", ".yaml", ".yml")
@@ -31,6 +43,8 @@ MOST_LINES = 1000
 """Of one comparison are shown."""
 MOST_PAIRS = 1_000_000
 """Of lines that are compared with each other in one package: more would keep a reader waiting."""
+MOST_PROBLEMS = 20
+"""Of a manifest, that are told at a time."""
 FILLED = ("files", "form", "versions")
 """Entries of a manifest that no author writes."""
 Kind = Literal["added", "removed", "changed"]
@@ -63,11 +77,13 @@ class Changes:
 
     Parameters
     ----------
+    authors : addresses of the accounts that submitted the release and this package
     entries : of the manifest: name, and what stood and stands there
     """
 
     version: str
     sha256: str
+    authors: tuple[str, str]
     entries: Sequence[tuple[str, str, str]]
     files: Sequence[FileChange]
 
@@ -80,7 +96,7 @@ def changes_of(session: Session, store: PackageStore, package: Package) -> Chang
     PackageError
         When the files of either are not there.
     """
-    earlier = _release_before(session, package)
+    earlier = release_before(session, package)
     if earlier is None:
         return None
     old, new = (parse_manifest(one.manifest, one.name) for one in (earlier, package))
@@ -88,27 +104,52 @@ def changes_of(session: Session, store: PackageStore, package: Package) -> Chang
     return Changes(
         version=earlier.version,
         sha256=earlier.sha256,
+        authors=(author_of(session, earlier), author_of(session, package)),
         entries=list(_entries(old, new)),
         files=list(_files(old, new, before, after)),
     )
 
 
-def script_of(session: Session, store: PackageStore, package: Package, manifest: Manifest) -> str:
+def folder_of(session: Session, store: PackageStore, package: Package) -> Path | None:
+    """Return the folder of a package; None where its files are not there."""
+    try:
+        return store.folder_of(session, package.sha256)
+    except (PackageError, OSError):
+        return None
+
+
+def script_of(folder: Path, manifest: Manifest) -> str:
     """Return the script of a package to be read; empty where it is not there."""
     try:
-        folder = store.folder_of(session, package.sha256)
         with (folder / manifest.script).open(encoding="utf-8", errors="replace") as file:
             return visible(file.read(LONGEST_SCRIPT))
-    except (PackageError, OSError):
+    except OSError:
         return ""
 
 
-def dependencies_of(store: PackageStore, manifest: Manifest) -> tuple[Sequence[str], str]:
+def refusal_of(error: PackageError, language: str) -> Refused:
+    """Return why not: the rule of the review, or what does not fit in the package."""
+    if isinstance(error, ManifestError):
+        told = [
+            (place, problem_of(problem, language))
+            for place, problem in error.problems[:MOST_PROBLEMS]
+        ]
+        said = " ".join(f"{place}: {problem}" if place else problem for place, problem in told)
+        return Refused(422, "refused.manifest", where=error.where, problems=said)
+    if error.key.startswith("review."):
+        return Refused(422, error.key, **error.values)
+    reason = text(language, error.key, **error.values) if error.key else Sentence(error)
+    return Refused(422, "refused.package", reason=reason)
+
+
+def dependencies_of(
+    store: PackageStore, manifest: Manifest, language: str
+) -> tuple[Sequence[str], str]:
     """Return the libraries that a package names, and why it may not have them; empty if it may."""
     try:
         store.dependencies_of(manifest)
     except PackageError as error:
-        return manifest.dependencies, str(error)
+        return manifest.dependencies, refusal_of(error, language).in_language(language)
     return manifest.dependencies, ""
 
 
@@ -124,15 +165,6 @@ def visible(text: str) -> str:
         else character.encode("unicode_escape").decode()
         for character in text.replace("\r\n", "\n")
     )
-
-
-def _release_before(session: Session, package: Package) -> Package | None:
-    """Return what was released under the name before this one, or last where it never was."""
-    history = session.scalars(
-        select(Release.sha256).where(Release.name == package.name).order_by(Release.id)
-    ).all()
-    before = history[: history.index(package.sha256)] if package.sha256 in history else history
-    return session.get(Package, before[-1]) if before else None
 
 
 def _entries(old: Manifest, new: Manifest) -> Iterator[tuple[str, str, str]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import east_asian_width
 
 from bl_steer.server.viewing.views import COLOURS
 from bl_steer.server.web.result_tables import ShownTable, StoredTable, read_number
@@ -17,11 +18,14 @@ __all__ = ["CurvePlot", "IntervalPlot", "plot_of"]
 
 MAX_BARS = 24
 MAX_CURVES = 9
-LABEL = 23
-"""Characters of a label for which there is room."""
-WIDTH, LEFT, RIGHT, ROW, FOOT = 460, 150, 24, 27, 46
-HEIGHT, MARGIN, TOP, LEGEND = 260, 56, 10, 118
+WIDTH, LEFT, RIGHT, ROW, FOOT = 460, 172, 24, 27, 46
+HEIGHT, MARGIN, TOP, LEGEND = 260, 56, 10, 150
+LABEL, CURVE_LABEL = LEFT - 14, LEGEND - 52
+"""Room for the label of a row, and of a curve."""
+NARROW, LETTER, CAPITAL, WIDE = 4.5, 7.6, 9.6, 12.0
+"""Widths of letters of 12 px, those of Chinese and Japanese among the wide ones."""
 DASHES = ("none", "7 4", "2 3")
+SMALLEST = 1e-100
 CURVES = {"chord_lengths": ("length_nm", "share"), "correlation": ("lag_nm", "probability")}
 
 
@@ -45,8 +49,8 @@ class IntervalPlot:
     height: int
     marks: Sequence[Mark]
     ticks: Sequence[tuple[float, str]]
-    width: int = WIDTH
-    left: int = LEFT
+    width: int
+    left: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,11 @@ def ticks_of(most: float, number: int = 5) -> list[float]:
     return [round(count * step, 12) for count in range(int(most / step + 1e-9) + 1)]
 
 
+def _is_drawn(most: float) -> bool:
+    """Return whether an axis up to a value can be drawn: not of all or nothing that floats hold."""
+    return SMALLEST < most < 1 / SMALLEST
+
+
 def _intervals(table: ShownTable) -> IntervalPlot | None:
     measured = [column for column in table.columns if column.low is not None]
     # What is measured stands behind what it is of: names, or else a number of the row.
@@ -115,17 +124,20 @@ def _intervals(table: ShownTable) -> IntervalPlot | None:
             label = _short([shown[name] for name in names])
             found.append((label, shown[at], value, low, high))
     most = max((end for _, _, *ends in found for end in ends if math.isfinite(end)), default=0)
-    if not most > 0 or min(value for _, _, value, *_ in found) < 0:
+    if not _is_drawn(most) or min(value for _, _, value, *_ in found) < 0:
         return None
+    # No more room for labels than they take: what a telephone shows is larger then.
+    left = min(LEFT, math.ceil(max(_width(label) for label, *_ in found)) + LEFT - LABEL)
     across = (WIDTH - LEFT - RIGHT) / most
     marks = []
     for number, (label, shown_value, value, low, high) in enumerate(found):
         ends = (low, high) if math.isfinite(high - low) else (value, value)
-        places = (LEFT + across * place for place in (value, *ends))
+        places = (left + across * place for place in (value, *ends))
         marks.append(Mark(label, shown_value, (number + 0.6) * ROW, *places))
     unit = " %" if column.percent else ""
-    ticks = [(LEFT + across * tick, f"{tick:g}{unit}") for tick in ticks_of(most)]
-    return IntervalPlot(column.label, len(marks) * ROW + FOOT, marks, ticks)
+    ticks = [(left + across * tick, f"{tick:g}{unit}") for tick in ticks_of(most)]
+    width = WIDTH - LEFT + left
+    return IntervalPlot(column.label, len(marks) * ROW + FOOT, marks, ticks, width, left)
 
 
 def _curves(table: ShownTable) -> CurvePlot | None:
@@ -139,7 +151,7 @@ def _curves(table: ShownTable) -> CurvePlot | None:
     percent = 100.0 if columns[value].percent else 1.0
     x_most = max((x for points in series.values() for x, _ in points), default=0)
     y_most = percent * max((y for points in series.values() for _, y in points), default=0)
-    if not (x_most > 0 and y_most > 0):
+    if not (_is_drawn(x_most) and _is_drawn(y_most)):
         return None
     right, bottom = WIDTH - LEGEND, HEIGHT - FOOT
     across, up = (right - MARGIN) / x_most, (bottom - TOP) / y_most
@@ -147,7 +159,7 @@ def _curves(table: ShownTable) -> CurvePlot | None:
     axes = list(dict.fromkeys(axis for _, axis in series))
     curves = [
         Curve(
-            f"{phase} · {axis}",
+            _short([phase, axis], CURVE_LABEL),
             " ".join(
                 f"{MARGIN + across * x:.1f},{bottom - up * percent * y:.1f}" for x, y in points
             ),
@@ -180,13 +192,33 @@ def _series(
     return series
 
 
-def _short(words: Sequence[str]) -> str:
-    """Return words as a label, the first of them cut where all are too long.
+def _short(words: Sequence[str], room: float = LABEL) -> str:
+    """Return words as a label that fits, the widest of them cut where they are too long.
 
     >>> _short(["spot2_180d_5 of a film.tif", "carbon"])
-    'spot2_180d_5 … · carbon'
+    'spot2_180d_… · carbon'
+    >>> _short(["試料1_断面の写真.png", "空隙"])
+    '試料1_断面の写真.… · 空隙'
     """
-    first, *others = words
-    room = max(4, LABEL - sum(len(word) + 3 for word in others))
-    first = first if len(first) <= room else f"{first[: room - 1]}…"
-    return " · ".join((first, *others))
+    parts = list(words)
+    while _width(" · ".join(parts)) > room:
+        widest = max(range(len(parts)), key=lambda at: _width(parts[at]))
+        kept = parts[widest].removesuffix("…")[:-1]
+        if len(kept) < 2:
+            break
+        parts[widest] = f"{kept}…"
+    return " · ".join(parts)
+
+
+def _width(words: str) -> float:
+    """Return the width of words at most, in px."""
+    return sum(
+        NARROW
+        if letter in " ·.,:il"
+        else WIDE
+        if east_asian_width(letter) in "WFA"
+        else CAPITAL
+        if letter.isupper()
+        else LETTER
+        for letter in words
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import threading
 import time
@@ -20,12 +21,17 @@ from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.app import create_app
 from bl_steer.server.web.catalogue import builtin_entries
 
-__all__ = ["first_link", "make_server", "serve_web"]
+__all__ = ["first_link", "make_server", "return_memory", "serve_web"]
 
 HEADERS_S = 10.0
 """How long a request's line and headers may take."""
 KEEP_ALIVE_S = 15
 END_S = 10
+M_ARENA_MAX, ARENAS = -8, 2
+"""Option of `mallopt(3)`, and how many parts the memory of all threads has."""
+M_MMAP_THRESHOLD, LARGE = -3, 16 * 1024
+"""Another, and bytes of a block from which it is taken from the system by itself."""
+TRIM_S = 20.0
 
 
 class PromptProtocol(HttpToolsProtocol):
@@ -100,10 +106,34 @@ def make_server(
 
 def serve_web(settings: ServerSettings) -> None:
     """Serve until a signal ends it."""
+    return_memory()
     app = create_app(settings)
     threading.Thread(target=_load, name="catalogue", daemon=True).start()
     app.state.context.planes.keep_ready()
     make_server(settings, app=app).run()
+
+
+def return_memory(every_s: float = TRIM_S) -> None:
+    """Let threads share what they free, and give it back to the system, where glibc is in use.
+
+    Each of up to eight threads a core would have a part of the memory to itself, and keep some
+    7 MiB of it; Python's lock lets but one of them work at a time. Uploads, archives and figures
+    would be laid between small blocks that live long, from the first such block on that was freed.
+    What small blocks leave between one another is seldom filled again, and is given back now and
+    then.
+    """
+    libc = ctypes.CDLL(None)
+    if not (hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim")):
+        return
+    libc.mallopt(M_ARENA_MAX, ARENAS)
+    libc.mallopt(M_MMAP_THRESHOLD, LARGE)
+
+    def trim() -> None:
+        while True:
+            time.sleep(every_s)
+            libc.malloc_trim(0)
+
+    threading.Thread(target=trim, name="memory", daemon=True).start()
 
 
 def _load() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -20,7 +20,15 @@ from markupsafe import Markup, escape
 from bl_steer.server.auth.accounts import Visitor
 from bl_steer.server.db.tables import Job
 from bl_steer.server.errors import Refused
-from bl_steer.server.languages import LANGUAGES, choose_language, in_labels, load_texts, text
+from bl_steer.server.languages import (
+    LANGUAGES,
+    choose_language,
+    in_labels,
+    load_texts,
+    sentence_in,
+    text,
+)
+from bl_steer.server.sandbox.run import is_kept_apart
 from bl_steer.server.sizes import amount
 from bl_steer.stages import STAGES, SURE_SHARE, stage_of
 
@@ -72,7 +80,7 @@ def render(
     ----------
     page : name of the template, without its suffix
     refused : why a form that the page shows again was not taken; gives the status and ``trouble``
-    values : what the template shows
+    values : what the template shows; beside it ``typed``, the texts of a form that was not taken
     """
     language = language_of(request)
     status = refused.status if refused else status
@@ -105,11 +113,17 @@ def render(
             amount=amount,
             now=time.time(),
             status=status,
+            typed=_typed(request) if status >= 400 else {},
             trouble=refused.in_language(language) if refused else "",
             **values,
         )
     )
     return HTMLResponse(content, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
+
+
+def _typed(request: Request) -> dict[str, str]:
+    sent: Mapping[str, Any] = getattr(request.state, "form", {})
+    return {name: value for name, value in sent.items() if isinstance(value, str)}
 
 
 def _under_way(job: Job) -> dict[str, Any] | None:
@@ -176,7 +190,7 @@ def _back(request: Request) -> str:
 
 @cache
 def _has_sandbox() -> bool:
-    return shutil.which("bwrap") is not None
+    return is_kept_apart(trusted=True)
 
 
 @pass_context
@@ -196,7 +210,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"_": _gettext, "in_labels": in_labels}
+    environment.globals |= {"_": _gettext, "in_labels": in_labels, "sentence_in": sentence_in}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return environment
 

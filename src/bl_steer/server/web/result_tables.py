@@ -15,16 +15,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from bl_steer.progress import coordinate, is_coordinate, place_decimals
 from bl_steer.server.db.tables import JobOutput
 from bl_steer.server.languages import result_label, text
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
+from bl_steer.server.web.shown_numbers import exact, measured, share_of, steps_of
 
 __all__ = [
     "MAX_ROWS",
     "Column",
     "ShownTable",
     "StoredTable",
-    "measured",
     "read_number",
     "read_table",
     "shown_table",
@@ -34,16 +35,13 @@ __all__ = [
 MAX_ROWS = 12
 MAX_COLUMNS = 40
 HEAD_BYTES = 512 * 1024
-DIGITS = 4
-"""Of a number without an interval."""
-LOPSIDED = 0.2
-"""Difference of both sides of an interval over half of it, up to which it is written with ±."""
 UNITS = {
     "_1_um2": "1/µm²",
     "_1_um": "1/µm",
     "_um3": "µm³",
     "_um2": "µm²",
     "_um": "µm",
+    "_mm": "mm",
     "_nm2": "nm²",
     "_nm": "nm",
     "_deg": "°",
@@ -53,7 +51,10 @@ UNITS = {
     "_s": "s",
 }
 COEFFICIENT = re.compile(r"c\d+")
-"""How much of a component is at a point, counts."""
+"""How much of a component is at a point."""
+STATED = re.compile(r"(\S.*?) \(([^()]+)\)")
+"""A column with the unit that a user's file states."""
+UNIT_NAMES = {"um": "µm", "deg": "°"}
 UNIT = re.compile(f"(.*?)({'|'.join(map(re.escape, UNITS))})?")
 LOW = re.compile(f"(.+)_low({'|'.join(map(re.escape, UNITS))})?")
 SHARES = (
@@ -89,6 +90,7 @@ class Column:
     low, high : numbers of the columns that hold the ends of its interval
     percent : whether its values are multiplied by 100
     numeric : whether all its cells are numbers
+    decimals : that tell its values from one another
     """
 
     name: str
@@ -98,6 +100,7 @@ class Column:
     high: int | None = None
     percent: bool = False
     numeric: bool = False
+    decimals: int = 0
 
 
 @dataclass(frozen=True)
@@ -190,30 +193,9 @@ def spreadsheet_of(
             if value is None or math.isnan(value):
                 cells.append("" if column.numeric else _words(row, column, language, titles))
             else:
-                cells.append(_exact(100 * value) if column.at in percent else value)
+                cells.append(exact(100 * value if column.at in percent else value))
         rows.append(cells)
     return headings, rows
-
-
-def measured(value: float, low: float, high: float) -> str:
-    """Return a value with its interval, with the digits that this allows.
-
-    Examples
-    --------
-    >>> measured(22.413, 20.7, 24.1)
-    '22.4 ± 1.7'
-    >>> measured(0.30556, 0.2, 0.35)
-    '0.306 (0.200 – 0.350)'
-    >>> measured(0.5, 0.5, 0.5)
-    '0.5'
-    """
-    half = (high - low) / 2
-    if not math.isfinite(half) or half <= 0:
-        return _short(value)
-    decimals = 1 - math.floor(math.log10(half))
-    if abs((high - value) - (value - low)) <= LOPSIDED * half:
-        return f"{_rounded(value, decimals)} ± {_rounded(half, decimals)}"
-    return f"{_rounded(value, decimals)} ({_rounded(low, decimals)} – {_rounded(high, decimals)})"
 
 
 def _columns(table: StoredTable, language: str) -> list[Column]:
@@ -224,10 +206,11 @@ def _columns(table: StoredTable, language: str) -> list[Column]:
         values = [_number(_at(row, at)) for row in table.rows]
         numeric = bool(values) and None not in values
         low, high = ends.get(name, (None, None))
-        shares = [value for value in values if value is not None and not math.isnan(value)]
-        percent = name in SHARES and numeric and all(0 <= value <= 1 for value in shares)
+        there = [value for value in values if value is not None and not math.isnan(value)]
+        percent = name in SHARES and numeric and all(0 <= value <= 1 for value in there)
         label = _label(name, language)
-        columns.append(Column(name, label, at, low, high, percent, numeric))
+        decimals = place_decimals(name, there) if is_coordinate(name) else steps_of(there)
+        columns.append(Column(name, label, at, low, high, percent, numeric, decimals))
     return columns
 
 
@@ -248,6 +231,8 @@ def _label(name: str, language: str) -> str:
     known = result_label(language, "columns", name)
     if known != name:
         return known
+    if (stated := STATED.fullmatch(name)) is not None:
+        return f"{_label(stated[1], language)} ({UNIT_NAMES.get(stated[2], stated[2])})"
     if COEFFICIENT.fullmatch(name):
         return text(language, "table.coefficient", number=name[1:])
     if (low := LOW.fullmatch(name)) is not None:
@@ -277,25 +262,20 @@ def _cell(row: Sequence[str], column: Column, language: str, titles: Mapping[str
     ends = [_number(_at(row, end)) for end in (column.low, column.high) if end is not None]
     if not ends and cell.lstrip("-").isdigit() and not column.percent:
         return cell
+    if not ends and is_coordinate(column.name):
+        return "–" if math.isinf(value) else coordinate(value, column.decimals)
     if column.percent and not _has_interval(row, column):
-        return f"{_share(100 * value)} %"
+        return f"{share_of(100 * value)} %"
     scale = 100.0 if column.percent else 1.0
     low, high = (scale * (value if end is None else end) for end in ends or (value, value))
-    return measured(scale * value, low, high) + (" %" if column.percent else "")
+    if column.percent:
+        return f"{measured(scale * value, low, high, most=scale)} %"
+    return measured(value, low, high, decimals=column.decimals)
 
 
 def _has_interval(row: Sequence[str], column: Column) -> bool:
     half = read_number(row, column.high) - read_number(row, column.low)
     return math.isfinite(half) and half > 0
-
-
-def _share(percent: float) -> str:
-    """Return a share without an interval: more than a decimal would promise too much.
-
-    >>> [_share(percent) for percent in (46.294, 32.5, 0.0, 0.0049)]
-    ['46.3', '32.5', '0.0', '0.0049']
-    """
-    return f"{percent:.2g}" if 0 < percent < 0.1 else f"{percent:.1f}"
 
 
 def _words(row: Sequence[str], column: Column, language: str, titles: Mapping[str, str]) -> str:
@@ -322,26 +302,3 @@ def _number(cell: str) -> float | None:
         return float(cell or "nan")
     except ValueError:
         return None
-
-
-def _exact(value: float) -> float:
-    """Return a number without the noise of the last bits, which a multiplication leaves."""
-    return float(f"{value:.15g}")
-
-
-def _rounded(value: float, decimals: int) -> str:
-    return f"{round(value, decimals):.{max(decimals, 0)}f}"
-
-
-def _short(value: float) -> str:
-    """Return a number with a few digits; the file has all of them.
-
-    >>> [_short(value) for value in (46.29411, 123456.7, 0.0000123456, 40.0)]
-    ['46.29', '123457', '1.235e-05', '40']
-    """
-    if not math.isfinite(value):
-        return "–" if math.isnan(value) else str(value)
-    size = abs(value)
-    if size >= 10**DIGITS:
-        return f"{value:.0f}" if size < 1e9 else f"{value:.{DIGITS - 1}e}"
-    return f"{value:.{DIGITS}g}" if size >= 1e-4 or not size else f"{value:.{DIGITS - 1}e}"

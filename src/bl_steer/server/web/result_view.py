@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Job, JobOutput, Upload
+from bl_steer.server.jobs.fields import field_titles, named_fields
 from bl_steer.server.jobs.history import outputs_of
 from bl_steer.server.languages import result_label
 from bl_steer.server.uploads.blobs import FileStore
-from bl_steer.server.viewing.views import field_titles
 from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.forms import fields_of
 from bl_steer.server.web.plots import CurvePlot, IntervalPlot, plot_of
@@ -68,21 +68,6 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
     ]
     warnings = [named_fields(warning, titles) for warning in job.warnings]
     return ResultView(list(zip(figures, captions, strict=True)), tables, outputs, warnings)
-
-
-def named_fields(said: str, titles: Mapping[str, str]) -> str:
-    """Return what an analysis says with its fields called as people call them.
-
-    Examples
-    --------
-    >>> named_fields("field_000: a.png and field_0001 look alike", {"field_000": "Film 7"})
-    'Film 7 and field_0001 look alike'
-    """
-    found = "|".join(map(re.escape, sorted(titles, key=len, reverse=True)))
-    if not found:
-        return said
-    named = rf"\b({found})(?!\w)(?:: [^,;:]*?\.\w{{2,4}}\b)?"
-    return re.sub(named, lambda match: titles[match[1]], said)
 
 
 def titles_of_fields(session: Session, job: Job) -> dict[str, str]:

@@ -77,10 +77,21 @@ class FileInfo(BaseModel):
 class MaskInfo(FileInfo):
     """A mask that was given for a micrograph."""
 
-    notes: list[str] = Field(description="how it was read, and what is left unlabelled")
+    notes: list[str] = Field(description="how it was read, and what became of an earlier mask")
 
 
 InputFiles = Annotated[list[str], Field(max_length=1000)]
+
+
+SubmissionKey = Annotated[
+    str | None,
+    Field(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[\x21-\x7e]+$",
+        description="of your own choice; a request repeated with it makes nothing new",
+    ),
+]
 
 
 class NewJob(BaseModel):
@@ -97,13 +108,7 @@ class NewJob(BaseModel):
         default=False,
         description="send a mail when it is done; refused where the server sends none",
     )
-    submission_key: str | None = Field(
-        default=None,
-        min_length=1,
-        max_length=100,
-        pattern=r"^[\x21-\x7e]+$",
-        description="of your own choice; a request repeated with it starts nothing new",
-    )
+    submission_key: SubmissionKey = None
 
 
 class OutputInfo(BaseModel):
@@ -157,7 +162,7 @@ class NewShare(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    days: float = Field(gt=0, le=365)
+    days: float = Field(gt=0, le=365, strict=True)
 
 
 class ShareInfo(BaseModel):
@@ -200,6 +205,7 @@ class NewGroup(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: str
+    submission_key: SubmissionKey = None
 
 
 class NewMember(BaseModel):

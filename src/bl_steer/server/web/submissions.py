@@ -19,7 +19,7 @@ from bl_steer.server.uploads.stated_sizes import REQUIRED, may_state
 from bl_steer.server.uploads.uploads import file_names
 from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.forms import problems_of
+from bl_steer.server.web.forms import plain_values, problems_of
 
 __all__ = ["Files", "WrongParams", "submit_analysis"]
 
@@ -68,6 +68,7 @@ def submit_analysis(
     WrongParams
         When parameters do not fit, naming each.
     """
+    values = plain_values(entry.params, values)
     if problems := _problems(entry, values, language):
         raise WrongParams(problems)
     params = entry.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
@@ -149,8 +150,10 @@ def _check_files(
             raise Refused(422, "refused.inputs", analysis=title, inputs=names)
         _check_input(session, user, title, entry.kind, files)
         return
+    if not entry.inputs:
+        raise Refused(422, "refused.one_input", analysis=title)
     if set(files) != {one.name for one in entry.inputs}:
-        names = ", ".join(one.name for one in entry.inputs) or "–"
+        names = ", ".join(one.name for one in entry.inputs)
         raise Refused(422, "refused.inputs", analysis=title, inputs=names)
     for one in entry.inputs:
         called = one.title(language)
@@ -167,9 +170,12 @@ def _check_input(
     names = file_names(session, user.id, upload_ids[:1000])
     if len(names) != len(set(upload_ids)):
         raise missing("file")
-    unfit = [name for name in names.values() if not name.lower().endswith(kind.suffixes)]
+    if len(names) < len(upload_ids):
+        twice = next(one for one in upload_ids if upload_ids.count(one) > 1)
+        raise Refused(422, "refused.file_twice", file=names[twice])
+    unfit = [name for name in names.values() if not kind.takes_one(name)]
     if unfit:
         suffixes = " ".join(kind.suffixes)
         raise Refused(422, "refused.unfit_files", analysis=title, file=unfit[0], suffixes=suffixes)
-    if len(names) > kind.most:
+    if not 1 <= kind.counted(names.values()) <= kind.most:
         raise Refused(422, "refused.unfit_number", analysis=title, most=kind.most)

@@ -159,9 +159,50 @@ def test_axes_of_unlike_units_are_advised_alike_and_the_user_is_told() -> None:
     assert not any("units of their own" in text for text in same.warnings)
 
 
+def test_lengths_in_two_units_are_compared_in_one_and_given_in_their_own() -> None:
+    """Twice as wide as high, whatever the units: the advice is the same."""
+    both_um = points()
+    as_told = Inputs({**both_um.arrays, "x": both_um.arrays["x"] * 1e-3}, {"unit": "mm,um"})
+    asked = AdviceParams(pitch=1.0, n_points=3), AdviceParams(pitch=1e-3, n_points=3)
+    same, mixed = (
+        SteeringAdvice().run(inputs, params)
+        for inputs, params in zip((both_um, as_told), asked, strict=True)
+    )
+    for name, factor in (("x", 1e3), ("y", 1.0)):
+        found = mixed.tables["suggestions"][name] * factor
+        assert found == pytest.approx(same.tables["suggestions"][name], abs=1e-6)
+        assert mixed.tables["best"][name] * factor == pytest.approx(same.tables["best"][name])
+    assert mixed.arrays["grid_y"] == pytest.approx(same.arrays["grid_y"])
+    assert mixed.arrays["expected"] == pytest.approx(same.arrays["expected"], rel=1e-3)
+    assert any("the pitch, are in mm" in text for text in mixed.warnings)
+    drawn, alike = (one.figures["advice"]().axes[0] for one in (mixed, same))
+    assert drawn.get_box_aspect() == pytest.approx(alike.get_box_aspect())
+    assert drawn.get_ylim() == pytest.approx(alike.get_ylim())
+
+
+def test_a_pitch_over_units_that_cannot_be_compared_is_refused() -> None:
+    turned = Inputs(points().arrays, {"unit": "mm,deg"})
+    with pytest.raises(ValueError, match="got 2 for x in mm and y in deg; leave it out"):
+        SteeringAdvice().run(turned, AdviceParams(pitch=2.0))
+    result = SteeringAdvice().run(turned, AdviceParams())
+    assert result.arrays["expected"].shape == (31, 31)
+    assert any("cannot be compared" in text for text in result.warnings)
+
+
 def test_candidates_in_one_row_are_told() -> None:
     inputs = points()
     flat = Inputs({**inputs.arrays, "y": inputs.arrays["y"] * 1e-3})
     result = SteeringAdvice().run(flat, AdviceParams(pitch=5.0))
     assert len(set(result.tables["suggestions"]["y"])) == 1
     assert any("lie in one row, for y spans" in text for text in result.warnings)
+
+
+def test_values_that_are_all_one_tell_no_deviation() -> None:
+    inputs = points(8)
+    inputs.arrays["value"][:] = 5.0
+    result = SteeringAdvice().run(inputs, AdviceParams(n_points=2))
+    assert np.isnan(result.tables["suggestions"]["sd"]).all()
+    assert np.isnan(result.arrays["sd"]).all()
+    np.testing.assert_allclose(result.tables["suggestions"]["expected"], 5.0)
+    assert any("sd is NaN" in warning for warning in result.warnings)
+    assert [ax.get_title() for ax in result.figures["advice"]().axes[:1]] == ["Expected value"]

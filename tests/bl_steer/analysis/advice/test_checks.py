@@ -55,9 +55,17 @@ def test_a_point_counts_only_if_all_of_it_is_finite() -> None:
     assert points["value"].tolist() == [1.0, 3.0, 4.0]
 
 
+def test_a_value_that_is_alone_is_named_by_its_place_which_left_out_rows_do_not_shift() -> None:
+    values = [np.nan, *np.linspace(1.0, 2.0, 20), 900.0]
+    x, y = np.arange(22) * 2.5 + 12345.25, np.zeros(22)
+    (alone,) = (said for said in warnings(inputs(x=x, y=y, value=values)) if "alike" in said)
+    assert alone.startswith("Of the values, that at (12397.75, 0) gave 900, and the other 20 gave")
+    assert alone.endswith("or leave its row out where it is no signal.")
+
+
 def test_few_points_are_told_and_points_that_were_left_out_too() -> None:
     left_out, few = warnings(inputs(value=[1.0, np.nan, 3.0, 4.0]))
-    assert left_out == "1 points without a finite x, y or value were left out."
+    assert left_out == "1 point without a finite x, y or value was left out."
     assert few.startswith("There are only 3 points")
 
 
@@ -84,3 +92,11 @@ def test_columns_under_other_names_are_told_and_name_the_values() -> None:
 def test_columns_under_their_own_names_are_nothing_to_tell() -> None:
     columns = {"x": "X", "y": "y ", "value": "Value"}
     assert not any("Columns" in text for text in warnings(inputs({"columns": columns})))
+
+
+def test_places_that_were_measured_twice_tell_the_noise() -> None:
+    twice = inputs(x=[0.0, 0.0, 1.0, 1.0], y=[0.0, 0.0, 1.0, 0.0], value=[1.0, 3.0, 3.0, 4.0])
+    note = warnings(twice)[-1]
+    assert "1 place was measured more than once, with values that scatter by 1.414" in note
+    same = inputs(x=[0.0, 0.0, 1.0, 1.0], y=[0.0, 0.0, 1.0, 0.0], value=[3.0, 3.0, 1.0, 4.0])
+    assert not any("more than once" in warning for warning in warnings(same))

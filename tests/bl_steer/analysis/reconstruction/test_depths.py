@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from bl_steer.analysis import find_analysis, make_params
 from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.protocols import Inputs
 
 
 def test_even_slices_are_divided_evenly() -> None:
@@ -48,3 +50,17 @@ def test_finer_planes_have_as_many_inserted_and_none_is_taken_twice() -> None:
 def test_slices_that_do_not_go_deeper_are_refused(z: list[float]) -> None:
     with pytest.raises(ValueError, match=r"deeper and deeper.*leave out those"):
         EvenDepths.of(z, 8)
+
+
+@pytest.mark.parametrize(
+    ("pitch_nm", "asked"),
+    [(0.06, r"were they meant in µm\? Else give"), (8.0, "8 nm; give the dis")],
+)
+def test_a_pitch_within_a_pixel_is_refused_before_anything_is_computed(
+    pitch_nm: float, asked: str
+) -> None:
+    analysis = find_analysis("reconstruct")
+    slices = np.random.default_rng(0).integers(0, 255, (6, 96, 96), dtype=np.uint8)
+    params = make_params(analysis, {"pitch_nm": pitch_nm, "pixel_size_nm": 10.0})
+    with pytest.raises(ValueError, match=rf"more than a pixel's 10 nm.* got .*{asked}"):
+        analysis.run(Inputs({"slices": slices}), params, lambda *_: pytest.fail("it began"))

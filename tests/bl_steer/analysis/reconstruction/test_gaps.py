@@ -36,6 +36,18 @@ def test_each_gap_is_halved_until_no_plane_is_taken_twice() -> None:
     assert (put_in != before).any()
 
 
+def test_what_is_put_in_has_the_fractions_of_the_two_slices_at_its_gap() -> None:
+    labels, depths = stack(3)
+    rich = labels.copy()
+    rich[:2][rich[:2] == 1] = 0  # slices away from the gap, which hold less of a phase
+    settings = settings_for(depths, PIXEL_NM, blocks=1, channels=4, steps=20, seed=0)
+    filled = fill_gaps(rich, depths, settings, 3, speck_px=1)
+    before, put_in, after = (
+        np.bincount(plane.ravel(), minlength=3) / plane.size for plane in filled.labels[2:5]
+    )
+    np.testing.assert_allclose(put_in, 0.5 * (before + after), atol=0.01)
+
+
 def test_planes_beside_what_was_put_in_are_as_uncertain() -> None:
     labels, depths = stack(3)
     settings = settings_for(depths, PIXEL_NM, blocks=1, channels=4, steps=2, seed=0)

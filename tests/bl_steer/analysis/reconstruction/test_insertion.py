@@ -58,7 +58,7 @@ def test_what_is_broken_off_goes_on_where_it_was_and_is_gone_at_its_end(
             network = train_on_labels(labels, settings, 3, None)
             return insert_planes(network, labels, depths, broken_off)
 
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt, match=r"kept in .*unfinished; the same command goes on"):
         go()
     assert {path.name.split("-")[0] for path in (tmp_path / "unfinished").iterdir()} == {
         "networks",

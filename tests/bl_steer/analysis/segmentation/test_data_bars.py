@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from bl_steer.analysis.data_bars import bar_below
 from bl_steer.analysis.segmentation.checks import bar_warnings
@@ -77,7 +78,7 @@ def test_slices_lose_their_bars(tmp_path: Path) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_a_bar_that_no_header_tells_is_named(colours: tuple[int, int], dtype: Any) -> None:
     image = np.vstack([FIELD.image, bar(*colours)]).astype(dtype) * (np.iinfo(dtype).max // 255)
-    told = list(bar_warnings([("field_000", image), ("field_001", FIELD.image)]))
+    told = list(bar_warnings({"field_000": bar_below(image), "field_001": bar_below(FIELD.image)}))
     assert len(told) == 1
     assert told[0].startswith("the last 32 rows of field_000 look like a data bar, and are counted")
 
@@ -85,7 +86,7 @@ def test_a_bar_that_no_header_tells_is_named(colours: tuple[int, int], dtype: An
 @pytest.mark.parametrize("family", ["grains", "network"])
 def test_micrographs_have_no_bar(family: str) -> None:
     fields = [field(family, seed, shape=(192, 256)) for seed in range(12)]
-    assert not list(bar_warnings((f"field_{n}", one.image) for n, one in enumerate(fields)))
+    assert not list(bar_warnings({f"field_{n}": bar_below(f.image) for n, f in enumerate(fields)}))
 
 
 def marks(height: int = 48, inks: tuple[int, ...] = (255,)) -> NDArray[np.uint8]:
@@ -114,7 +115,7 @@ def test_a_bar_that_may_begin_higher_says_so_and_gives_no_number() -> None:
     rows, sharp = bar_below(image)
     assert rows < 48
     assert not sharp
-    (told,) = bar_warnings([("a.tif", FIELD.image), ("b.tif", image)])
+    (told,) = bar_warnings({"a.tif": bar_below(FIELD.image), "b.tif": bar_below(image)})
     assert f"the last {rows} rows of b.tif" in told
     assert "may begin higher" in told
     assert f"bar_px={rows}" not in told
@@ -130,3 +131,96 @@ def test_void_or_charging_at_the_foot_is_no_sharp_bar() -> None:
             image[196 + row, :columns] = level
         rows, sharp = bar_below(image)
         assert not (rows and sharp)
+
+
+@pytest.mark.parametrize("depth", [60, 100])
+@pytest.mark.parametrize("number", range(3))
+def test_a_dark_foot_that_is_clipped_is_specimen_and_an_empty_bar_is_none(
+    depth: int, number: int
+) -> None:
+    rng = np.random.default_rng(number)
+    bright = np.clip((256 - np.arange(256)[:, None]) / depth, 0, 1)
+    noisy = FIELD.image * bright - 60 * (1 - bright) + rng.normal(0, 4, FIELD.image.shape)
+    foot = np.clip(noisy, 0, 255).astype(np.uint8)
+    assert ((foot[-12:] == 0).mean(axis=1) > 0.6).any(), "as flat as a data bar"
+    assert bar_below(foot) == (0, True)
+    assert bar_below(np.vstack([FIELD.image, np.zeros((32, 384), np.uint8)])) == (32, True)
+
+
+@pytest.mark.parametrize("size", [10, 14, 18])
+@pytest.mark.parametrize("paper", [0, 255])
+@pytest.mark.parametrize("quality", [None, 95, 75])
+def test_a_bar_is_found_whose_letters_have_smooth_edges(
+    size: int, paper: int, quality: int | None
+) -> None:
+    drawn = Image.new("L", (384, 40), paper)
+    text = "EHT = 2.00 kV   WD = 5.1 mm   Mag = 10.00 K X   Signal A = InLens   30 Nov 2026"
+    font = ImageFont.load_default(size)
+    ImageDraw.Draw(drawn).text((6, 8), text, fill=255 - paper, font=font)
+    image = np.vstack([FIELD.image, np.array(drawn)])
+    assert len(np.unique(image[-40:])) > 50, "smooth edges"
+    if quality is not None:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=quality)
+        image = np.array(Image.open(file))
+    rows, sharp = bar_below(image)
+    assert abs(rows - 40) <= (0 if quality is None else 3)
+    assert sharp
+    if quality is None:
+        assert bar_below(image.astype(np.uint16) * 257) == (40, True)
+
+
+def compressed(image: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality)
+    return np.array(Image.open(file))
+
+
+@pytest.mark.parametrize("paper", [0, 90, 255])
+@pytest.mark.parametrize("height", [32, 45])
+@pytest.mark.parametrize("quality", [75, 80, 85])
+def test_a_framed_bar_of_two_lines_is_found_to_a_row_in_jpeg(
+    paper: int, height: int, quality: int
+) -> None:
+    ink = 0 if paper == 255 else 255
+    drawn = Image.new("L", (256, height), paper)
+    draw, font = ImageDraw.Draw(drawn), ImageFont.load_default(round(0.45 * height))
+    draw.text((4, 2), "SEI 2.0kV X10,000 003", fill=ink, font=font)
+    draw.text((4, height // 2), "WD 4.1 mm", fill=ink, font=font)
+    draw.line((154, height - 8, 204, height - 8), fill=ink, width=2)
+    draw.rectangle((0, 0, 255, height - 1), outline=ink)
+    image = np.vstack([FIELD.image[:, :256], np.array(drawn)])
+    rows, sharp = bar_below(compressed(image, quality))
+    assert abs(rows - height) <= 1
+    assert sharp
+
+
+@pytest.mark.parametrize("quality", [60, 75, 85, 95])
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_micrographs_in_jpeg_have_no_bar_nor_have_their_dark_feet(
+    family: str, quality: int
+) -> None:
+    for number in range(4):
+        image = field(family, number, shape=(256, 256)).image
+        assert bar_below(compressed(image, quality)) == (0, True)
+        for depth in (30, 60, 100):
+            bright = np.clip((256 - np.arange(256)[:, None]) / depth, 0, 1)
+            foot = np.clip(image * bright - 60 * (1 - bright), 0, 255).astype(np.uint8)
+            assert bar_below(compressed(foot, quality)) == (0, True)
+
+
+@pytest.mark.parametrize("quality", [None, 75, 85])
+def test_a_smooth_substrate_with_particles_is_no_bar(quality: int | None) -> None:
+    rng = np.random.default_rng(7)
+    image = FIELD.image[:, :256].copy()
+    image[-40:] = np.clip(60 + rng.normal(0, 4, (40, 256)), 0, 255)
+    for row, column in zip(rng.integers(220, 252, 12), rng.integers(0, 250, 12), strict=True):
+        image[row : row + 4, column : column + 6] = 170
+    assert bar_below(image if quality is None else compressed(image, quality)) == (0, True)
+
+
+@pytest.mark.parametrize("top", [4, 12, 20])
+def test_a_bar_is_found_whose_letters_stand_in_its_upper_part(top: int) -> None:
+    below = np.full((36, 384), 7, np.uint8)
+    below[top : top + 8] = bar(7, 240)[10:18]
+    assert bar_below(np.vstack([FIELD.image, below])) == (36, True)

@@ -59,7 +59,7 @@ def test_exchanged_bright_and_dark_are_named(family: str, dtype: Any) -> None:
     image = field(family, 630, shape=(256, 256)).image
     inverted = segmented((255 - image).astype(dtype))
     assert said(inverted, "bright and dark may be exchanged")
-    assert said(inverted, "of field_000, which it is least sure of")
+    assert said(inverted, "field_000 looks to the model like a negative (mean uncertainty")
     assert not said(segmented(image.astype(dtype)), "bright and dark may be exchanged")
 
 
@@ -80,9 +80,9 @@ def test_an_image_of_few_pixels_has_no_interval(shape: tuple[int, int]) -> None:
 def test_a_model_saved_without_its_uncertainty_is_said_to_have_no_alarm() -> None:
     model = find_model(DEFAULT_MODEL)
     earlier = replace(model, card={k: v for k, v in model.card.items() if k != "uncertainty"})
-    (told,) = doubt_warnings(earlier, {}, None)
+    (told,) = doubt_warnings(earlier, {})
     assert "no alarm tells images that it does not know" in told
-    assert not list(doubt_warnings(model, {}, None))
+    assert not list(doubt_warnings(model, {}))
 
 
 def test_an_image_that_is_given_twice_is_named() -> None:

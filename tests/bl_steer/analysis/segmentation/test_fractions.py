@@ -24,6 +24,23 @@ def test_fields_count_by_their_pixels() -> None:
     np.testing.assert_allclose(fractions.mean, [0.25, 0.75])
 
 
+def test_fields_count_by_their_area_where_all_pixel_sizes_are_known() -> None:
+    fields = [np.zeros((10, 10), np.uint8), np.ones((10, 10), np.uint8)]
+    for sizes, share in (([20.0, 10.0], 0.8), ([20.0, None], 0.5), ([20.0, 20.0], 0.5)):
+        mean = phase_fractions(fields, 2, pixel_nm=sizes).mean
+        np.testing.assert_allclose(mean, [share, 1 - share])
+
+
+def test_fields_with_nearly_one_fraction_keep_the_interval_that_their_blocks_give() -> None:
+    rng = np.random.default_rng(8)
+    fields = []
+    for _ in range(3):
+        field = gaussian_filter(rng.standard_normal((256, 256)), 6, mode="wrap")
+        fields.append((field < np.quantile(field, 0.3 + rng.normal(0, 0.005))).astype(np.uint8))
+    each = np.mean([width([field]) for field in fields])
+    assert width(fields) > 0.7 * each / 3**0.5
+
+
 def test_the_interval_of_a_field_holds_the_fraction_of_the_sample() -> None:
     rng = np.random.default_rng(3)
     covered = 0
@@ -41,7 +58,7 @@ def test_the_interval_of_many_fields_holds_it_too_and_is_narrower() -> None:
     covered = 0
     for _ in range(30):
         sample = texture(rng)
-        corners = rng.integers(0, 768, (6, 2))
+        corners = 256 * np.stack(np.divmod(rng.choice(16, 6, replace=False), 4), axis=1)
         fractions = phase_fractions([sample[r : r + 256, c : c + 256] for r, c in corners], 2)
         covered += fractions.mean_low[1] <= 0.3 <= fractions.mean_high[1]
         assert (
@@ -125,3 +142,42 @@ def test_layers_that_fields_share_do_not_make_them_copies() -> None:
         edge = 128 + gaussian_filter(rng.standard_normal(256), 8, mode="wrap") * 40
         fields.append((np.arange(256)[:, None] > edge).astype(np.uint8))
     assert width(fields) < 0.2 * width([fields[0]])
+
+
+def test_fields_that_overlap_count_as_one_of_whatever_size() -> None:
+    rng = np.random.default_rng(9)
+    samples = [texture(rng)[:512, :512] for _ in range(4)]
+    window = samples[0][60:400, 140:]
+    found = phase_fractions([*samples, window], 2)
+    assert found.same_place == ((0, 4),)
+    alone = phase_fractions(samples, 2)
+    widths = [f.mean_high[1] - f.mean_low[1] for f in (found, alone)]
+    assert widths[0] == pytest.approx(widths[1], rel=0.3)
+    assert not alone.same_place
+    other_size = phase_fractions([*samples, window], 2, pixel_nm=[10.0] * 4 + [20.0])
+    assert not other_size.same_place
+
+
+def test_two_copies_shifted_by_more_than_a_block_have_the_interval_of_one() -> None:
+    sample = texture(np.random.default_rng(2))
+    copies = [sample[:512, :512], sample[200:712, 150:662]]
+    assert phase_fractions(copies, 2).same_place == ((0, 1),)
+    assert width(copies) == pytest.approx(np.mean([width([c]) for c in copies]), rel=0.05)
+
+
+def test_neither_periodic_fields_nor_tiny_ones_are_taken_for_one_place() -> None:
+    y, x = np.indices((300, 200))
+    periods = [np.sin((x + a) / 9) + np.sin((y + 2 * a) / 9) > 0.3 for a in (0, 13, 31)]
+    tiny = [np.eye(5, dtype=np.uint8), np.ones((2, 900), np.uint8), np.zeros((40, 40), np.uint8)]
+    fields = [field.astype(np.uint8) for field in [*periods, *tiny]]
+    assert phase_fractions(fields, 2).same_place == ()
+
+
+def test_independent_places_along_a_layer_are_not_taken_for_one() -> None:
+    rng = np.random.default_rng(21)
+    row = np.arange(512)[:, None]
+    for _ in range(2):
+        edges = gaussian_filter(rng.standard_normal((6, 2, 512)), (0, 0, 40), mode="wrap")
+        edges *= 25 / edges.std(axis=2, keepdims=True)
+        fields = [(row > 180 + top) & (row < 330 + bottom) for top, bottom in edges]
+        assert phase_fractions([f.astype(np.uint8) for f in fields], 2).same_place == ()

@@ -20,6 +20,7 @@ from bl_steer.analysis.segmentation import (
 )
 from bl_steer.analysis.segmentation.training import Labelled
 from bl_steer.cli import main
+from bl_steer.files import read_micrographs
 
 
 @pytest.fixture
@@ -62,6 +63,22 @@ def test_masks_beside_their_micrographs_are_left_out_and_told(tmp_path: Path) ->
     )
 
 
+def test_one_image_in_two_forms_is_told(tmp_path: Path) -> None:
+    for name in ("a.png", "A.jpg", "b.png"):
+        Image.fromarray(np.full((8, 9), 1, np.uint8)).save(tmp_path / name)
+    (note,) = inputs_from_files([tmp_path]).notes
+    assert note.startswith(f"'A.jpg', 'a.png' in {tmp_path.name} differ in their endings alone")
+
+
+def test_a_file_that_is_given_twice_is_read_once_and_told(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        Image.fromarray(np.full((8, 9), 1, np.uint8)).save(tmp_path / name)
+    again = [tmp_path / "a.png", tmp_path / ".." / tmp_path.name / "a.png", tmp_path]
+    inputs = inputs_from_files(again)
+    assert [Path(file).name for file in inputs.source["files"]] == ["a.png", "b.png"]
+    assert inputs.notes == ["a.png was given 3 times: it is read and counted once."]
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must hold images, got none"):
         inputs_from_files([tmp_path])
@@ -73,12 +90,18 @@ def test_a_pixel_size_that_is_none_is_refused(tmp_path: Path, size: object) -> N
         inputs_from_files([tmp_path], {"pixel_size_nm": size})
 
 
-def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+def test_bad_files_are_left_out_by_name_or_told_all_at_once(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.tif").write_bytes(b"no image")
     np.save(tmp_path / "good.npy", np.zeros((8, 8), np.uint8))
-    with pytest.raises(ValueError, match=r"got 2 that are not: a\.tif .*; b\.tif "):
-        inputs_from_files([tmp_path])
+    told = "must be a TIFF, PNG, BMP, JPEG or npy file"
+    with pytest.raises(ValueError, match=rf"got 2 that are not: a\.tif and 1 more {told}"):
+        inputs_from_files([tmp_path], every=True)
+    inputs = inputs_from_files([tmp_path])
+    assert (list(inputs.arrays), inputs.source["left_out"]) == (["field_000"], ["a.tif", "b.tif"])
+    assert [note[:16] for note in inputs.notes] == ["left out: a.tif ", "left out: b.tif "]
+    with pytest.raises(ValueError, match=r"a\.tif must be"):
+        inputs_from_files([tmp_path / "a.tif"])
 
 
 def test_run_writes_label_maps_tables_and_figures(
@@ -92,6 +115,19 @@ def test_run_writes_label_maps_tables_and_figures(
     assert all(Path(path).is_file() for path in report["files"])
     assert tifffile.imread("out/field_000_labels.tif").shape == (96, 112)
     assert report["digest"] in capsys.readouterr().out
+
+
+def test_label_maps_keep_the_pixel_size_of_their_own_file(workdir: Path) -> None:
+    image = tifffile.imread("pairs/images/s0_0.tif")
+    for name, size_nm in (("a", 10.0), ("b", 12.5), ("c", None)):
+        edges = {} if size_nm is None else {"resolution": (1e7 / size_nm,) * 2}
+        unit = "NONE" if size_nm is None else "CENTIMETER"
+        tifffile.imwrite(f"{name}.tif", image, resolutionunit=unit, **edges)
+    files = [Path(f"{name}.tif") for name in "abc"]
+    from_files.run(files, params={"model": "model"}, metadata={}, out=Path("out"))
+    maps = [read_micrographs(f"out/field_00{number}_labels.tif") for number in range(3)]
+    assert [one.pixel_size_nm for one in maps] == [10.0, 12.5, None]
+    assert {one.fields[0].shape for one in maps} == {image.shape}
 
 
 def test_progress_goes_on_while_files_are_written(workdir: Path) -> None:
@@ -126,15 +162,33 @@ def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
     assert "9 files of an earlier result, such as field_001" in capsys.readouterr().out
 
 
-def test_a_micrograph_that_is_not_finite_is_named(
+def test_images_that_cannot_be_segmented_are_named_and_the_others_done(
     workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     broken = np.full((64, 64), 0.5, np.float32)
     broken[3, 4] = np.nan
     tifffile.imwrite("broken.tif", broken)
-    command = "segment run pairs/images broken.tif --model model --out out"
+    (workdir / "look.gif").write_bytes(b"GIF89a")
+    command = "segment run broken.tif look.gif pairs/images --model model --out out --json r.json"
     assert main(command.split()) == 2
+    shown = capsys.readouterr()
+    assert "warning: left out: broken.tif: grey levels must be finite" in shown.out
+    assert "warning: left out: look.gif must be a TIFF" in shown.out
+    named = "got 'look.gif', 'broken.tif' left out, for what the warnings say; the results of the"
+    assert f"{named} other 4 fields are whole" in shown.err
+    report = json.loads((workdir / "r.json").read_text())
+    assert report["n_fields"] == 4
+    rows = (workdir / "out" / "fields.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[1].rpartition("/")[2] for row in rows] == [
+        f"s{number}_0.tif" for number in range(4)
+    ]
+    assert all((workdir / f"out/{row.split(',')[0]}_labels.tif").exists() for row in rows)
+    assert main(["segment", "run", "broken.tif", "--model", "model", "--out", "alone"]) == 2
     assert "broken.tif: grey levels must be finite" in capsys.readouterr().err
+    tifffile.imwrite("pairs/images/s4_0.tif", np.full((96, 112), np.nan, np.float32))
+    together = "segment run pairs/images --model model --out out --format imagej"
+    assert main(together.split()) == 2
+    assert "NaN or infinity in 's4_0.tif'" in capsys.readouterr().err
 
 
 def test_metadata_that_the_model_does_not_know_are_named(
@@ -194,9 +248,8 @@ def test_a_stack_of_label_maps_is_told_as_one(workdir: Path) -> None:
     report = from_zarr.run_stack(
         Path("labels.zarr"), params={"model": "model"}, metadata={}, scheduler=None, out=Path("out")
     )
-    assert report["warnings"][0].startswith(
-        "plane 0 of labels.zarr, plane 1 of labels.zarr hold the grey levels 0, 255 alone, as a"
-    )
+    told = "plane 0 of labels.zarr, plane 1 of labels.zarr hold the grey levels 0, 255 alone, as a"
+    assert any(warning.startswith(told) for warning in report["warnings"])
 
 
 def test_evaluate_scores_all_pairs(workdir: Path) -> None:

@@ -73,6 +73,27 @@ def test_a_phase_that_never_occurs_does_not_spoil_the_mean() -> None:
     assert score([truth], [truth], 3).miou == 1.0
 
 
+def test_few_pixels_have_no_interval() -> None:
+    truth = np.random.default_rng(0).integers(0, 2, (128, 128)).astype(np.uint8)
+    labels = np.where(np.random.default_rng(1).random(truth.shape) < 0.2, 1 - truth, truth)
+    whole = score([truth], [labels.astype(np.uint8)], 2)
+    assert whole.miou_low < whole.miou < whole.miou_high
+    truth[:64] = UNLABELLED  # two blocks of four are left
+    half = score([truth], [labels.astype(np.uint8)], 2)
+    assert 0 < half.miou < 1
+    assert np.isnan([half.miou_low, half.miou_high, *half.iou_low, *half.iou_high]).all()
+
+
+def test_blocks_that_nobody_labelled_are_not_drawn() -> None:
+    truth = np.full((64, 64 * 40), UNLABELLED, np.uint8)
+    truth[:, : 64 * 4] = np.random.default_rng(0).integers(0, 2, (64, 64 * 4))
+    labels = np.where(truth == 1, 1, 0).astype(np.uint8)
+    labels[:4] = 0
+    whole = score([truth], [labels], 2)
+    cut = score([truth[:, : 64 * 4]], [labels[:, : 64 * 4]], 2)
+    assert (whole.miou_low, whole.miou_high) == (cut.miou_low, cut.miou_high)
+
+
 def test_no_images_are_refused() -> None:
     with pytest.raises(ValueError, match="at least one image, got none"):
         score([], [], 3)

@@ -62,7 +62,7 @@ def test_small_and_odd_micrographs_are_taken(
 
 @pytest.fixture(scope="module")
 def strip() -> np.ndarray:
-    """A micrograph that tiles of 512 px cut into five."""
+    """A micrograph that tiles of 512 px cut into six."""
     return field("grains", 502, shape=(64, 576)).image
 
 
@@ -80,5 +80,5 @@ def test_the_quick_look_counts_as_steps(model: SegmentationModel, strip: np.ndar
     passes = Passes(tile_px=512)
     segment(model, strip, passes=passes, progress=lambda a, b: calls.append((a, b)))
     steps = count_steps(model, strip, passes=passes)
-    assert steps == 1 + 5
+    assert steps == 1 + 6
     assert calls == [(n + 1, steps) for n in range(steps)]

@@ -96,5 +96,7 @@ def test_grey_levels_forget_gain_and_offset(
     np.testing.assert_allclose(standardise(image * gain + offset), standardise(image), atol=2e-2)
 
 
-def test_a_constant_image_becomes_zero() -> None:
-    assert not standardise(np.full((5, 6), 77, np.uint16)).any()
+@pytest.mark.parametrize("level", [77, 1.00001, 0.1, 1e9 + 1e-3])
+def test_a_constant_image_becomes_zero(level: float) -> None:
+    assert abs(standardise(np.full((12, 15), level))).max() < 1e-6
+    assert abs(standardise(np.full((12, 15), level, np.float32))).max() < 1e-6

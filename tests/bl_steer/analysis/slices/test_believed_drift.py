@@ -89,3 +89,14 @@ def test_a_steady_drift_no_larger_than_a_lean_of_the_specimen_is_half_believed_a
     assert (totals[1] < 12.0).all()
     far = believed_steps(steps, parts, np.ones(30), pitch_px=10.0)
     assert far.error_px > 5.0 * far.wander_px
+
+
+def test_a_small_field_may_lean_by_more_than_a_large_one() -> None:
+    """The fewer features, the less their leans cancel; what is unknown of a drift grows so."""
+    steps, parts = measured(np.zeros((9, 2)), 0.2)
+    large, small = (
+        believed_steps(steps, parts, np.ones(9), pitch_px=10.0, edge_px=edge)
+        for edge in (448.0, 150.0)
+    )
+    assert small.lean_px > 2.5 * large.lean_px
+    assert small.error_px > large.error_px

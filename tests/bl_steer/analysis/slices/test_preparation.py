@@ -13,7 +13,7 @@ from skimage.transform import resize
 
 from bl_steer.analysis.slices import SliceParams, prepare
 from bl_steer.analysis.slices.from_files import inputs_from_files
-from bl_steer.analysis.slices.preparation import subset
+from bl_steer.analysis.slices.prepared_slices import subset
 from bl_steer.protocols import Inputs
 from bl_steer.slicing.marks import TrackingMarks
 from simulators.electron.micrographs import field
@@ -47,6 +47,13 @@ def test_a_length_that_contradicts_the_files_is_told() -> None:
     assert not [n for n in notes if "a pixel of" in n]
 
 
+@pytest.mark.parametrize("params", [{"pixel_size_nm": 0.01}, {"pitch_nm": 0.05}])
+def test_lengths_that_were_meant_in_micrometres_are_doubted(params: dict[str, float]) -> None:
+    known = {**KNOWN, **params}
+    assert any("were they meant in µm?" in note for note in prepared(known=known).notes)
+    assert not any("meant in" in note for note in prepared().notes)
+
+
 def test_a_bar_below_most_slices_is_cut_off_and_told() -> None:
     barred = with_bar(IMAGES)
     barred[1] = 0  # a blank slice has no bar
@@ -57,6 +64,25 @@ def test_a_bar_below_most_slices_is_cut_off_and_told() -> None:
     assert prepared(barred, columns_deg=90.0, bar_px=0).arrays["slices"].shape == (4, 208, 224)
     with pytest.raises(ValueError, match="bar_px must leave rows of the images of 208, got 205"):
         prepared(barred, bar_px=205)
+
+
+def test_a_bar_that_is_told_too_low_is_doubted() -> None:
+    def notes(told: int) -> list[str]:
+        found = prepared(with_bar(IMAGES, 24), bar_px=told).notes
+        return [note for note in found if "look like a data bar, too" in note]
+
+    (note,) = notes(14)
+    assert "the last 10 of the" in note
+    assert "give bar_px as 24 if they are" in note
+    assert not any(map(notes, (24, 30, 0)))
+
+
+def test_a_bar_that_the_files_state_is_settled_once() -> None:
+    given = prepared(known={**KNOWN, "bar_px": 16}, columns_deg=90.0)
+    again = prepare(
+        given, SliceParams(bar_px=0, columns_deg=90.0)
+    )  # as `reconstruct` hands them on
+    assert again.notes == given.notes
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
@@ -90,6 +116,9 @@ def test_pixels_that_are_no_squares_are_made_squares_of_their_width() -> None:
     assert inputs.arrays["slices"].shape == (4, 192, 224)
     assert "pixel_height_nm" not in inputs.metadata
     assert "pixels of 10 × 20 nm (width, height) are resampled" in inputs.notes[0]
+    (note,) = prepared(IMAGES, {**KNOWN, "pixel_height_nm": 12.69}, columns_deg=90.0).notes
+    assert "state pixels 12.69 nm high; with columns_deg 90 they are 10 nm, which is used" in note
+    assert not prepared(IMAGES, {**KNOWN, "pixel_height_nm": 12.69}, columns_deg=52.0).notes
 
 
 def test_a_tilt_that_nobody_speaks_of_is_told_once() -> None:
@@ -135,10 +164,10 @@ def zeiss(corrected: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("tags", "expected"),
-    [(header("yes"), True), (header("no"), None), (zeiss("On"), True), (zeiss("Off"), None)],
+    [(header("yes"), True), (header("no"), False), (zeiss("On"), True), (zeiss("Off"), False)],
 )
 def test_a_folder_says_its_pixel_its_tilt_and_which_slices_it_lacks(
-    tags: dict[str, Any], expected: bool | None, tmp_path: Path
+    tags: dict[str, Any], expected: bool, tmp_path: Path
 ) -> None:
     for number, image in zip((1, 2, 4, 5), IMAGES, strict=True):
         whole = image[:100] if number == 5 else image
@@ -162,3 +191,5 @@ def test_slices_of_unlike_pixels_use_none_of_them(tmp_path: Path) -> None:
     inputs = inputs_from_files([tmp_path])
     assert "pixel_size_nm" not in inputs.metadata
     assert any("state pixels of 10 to 20 nm: none of them is used" in n for n in inputs.notes)
+    with pytest.raises(ValueError, match=r"do not state \(.* states pixels of 10 to 20 nm: take"):
+        prepare(inputs, SliceParams(pitch_nm=100.0))

@@ -103,6 +103,19 @@ def test_the_interval_of_a_mean_is_that_of_normal_theory() -> None:
     assert values.mean() - low[0] == pytest.approx(half, rel=0.05)
 
 
+def test_the_interval_of_an_amount_ends_where_amounts_do() -> None:
+    # One block in eight holds all of it: drawn three times, or never.
+    draws = Draws.of(8, 500, 0)
+    amount = np.eye(8)[0]
+    low, high = interval(np.array([1.0]), draws.sums(8 * amount[:, None].astype(int)) / 8, 8)
+    assert low[0] == 0.0
+    assert not np.signbit(low[0])
+    assert high[0] > 2.0
+    share = 1 - 0.125 * draws.sums(amount[:, None].astype(int))
+    low, high = interval(np.array([0.875]), share, 8, most=1.0)
+    assert 0 < low[0] < high[0] == 1.0
+
+
 @pytest.mark.parametrize(("reach", "n"), [(1, 13), (2, 49)])
 def test_offsets_are_one_of_each_pair_of_directions(reach: int, n: int) -> None:
     offsets = primitive_offsets(reach)

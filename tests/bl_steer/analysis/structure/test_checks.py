@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bl_steer.analysis.structure import LabelVolume
 from bl_steer.analysis.structure.checks import (
     MAX_PHASES,
     MAX_RATIO,
@@ -54,7 +55,7 @@ def test_whole_numbers_are_labels(dtype: Any) -> None:
     ],
 )
 def test_what_is_no_voxel_is_refused(voxel: Any, shown: str) -> None:
-    with pytest.raises(ValueError, match=f"three positive edges z, y, x in nm, got {shown}; try"):
+    with pytest.raises(ValueError, match=f"three positive edges z, y, x in nm, got {shown}; give"):
         check_voxel(voxel)
 
 
@@ -119,7 +120,9 @@ def test_voxels_of_another_unit_or_order_are_asked_about(
 def test_too_few_blocks_make_no_intervals() -> None:
     (warning,) = interval_warnings((8, 40, 8), CUBE, np.ones((2, 3)), blocks=4)
     assert "there must be 8 blocks" in warning
-    assert warning.endswith("got 4 in the volume of 8 × 40 × 8 voxels; take a larger volume")
+    assert warning.endswith(
+        "got 1 × 4 × 1 along z, y and x in the volume of 8 × 40 × 8 voxels; take a larger volume"
+    )
     (warning,) = interval_warnings((8, 64, 8), CUBE, np.ones((2, 3)), blocks=4)
     assert warning.endswith("take more blocks than 4 along each axis")
 
@@ -127,22 +130,43 @@ def test_too_few_blocks_make_no_intervals() -> None:
 def test_blocks_that_are_hardly_wider_than_a_feature_are_told() -> None:
     chords = np.array([[20.0, 20.0, 20.0], [20.0, 90.0, 20.0]])
     (warning,) = interval_warnings((64, 64, 64), CUBE, chords, blocks=4)
-    assert "blocks are 160 nm along y, under twice the mean chord of 90 nm" in warning
-    assert warning.endswith("take fewer blocks or a larger volume")
+    assert "the 4 blocks along y are 160 nm wide, under twice the mean chord of 90 nm" in warning
+    assert warning.endswith("take 3 blocks along each axis, or a larger volume")
     assert not list(interval_warnings((64, 64, 64), CUBE, chords, blocks=3))
 
 
 def test_where_there_is_one_block_along_an_axis_only_a_larger_volume_helps() -> None:
     chords = np.full((2, 3), 100.0)
-    (warning,) = interval_warnings((15, 256, 256), CUBE, chords, blocks=4)
-    assert "150 nm along z" in warning
+    fewer, warning = interval_warnings((15, 256, 256), CUBE, chords, blocks=4)
+    assert "1 along z (15 voxels)" in fewer
+    assert "the 1 block along z is 150 nm wide" in warning
     assert warning.endswith("; take a larger volume")
+
+
+def test_fewer_blocks_than_asked_for_are_told_and_the_advice_counts_from_these() -> None:
+    short = np.full((2, 3), 20.0)
+    assert not list(interval_warnings((32, 64, 64), CUBE, short, blocks=4))
+    (warning,) = interval_warnings((25, 64, 64), CUBE, short, blocks=4)
+    assert "than the 4 along each axis that were asked for: 3 along z (25 voxels)" in warning
+    assert warning.endswith("3 × 4 × 4 along z, y and x in all")
+    chords = np.array([[60.0, 20.0, 20.0]])
+    for blocks in (4, 3):  # the 3 that were used along z are too narrow however many were asked for
+        *_, warning = interval_warnings((25, 64, 64), CUBE, chords, blocks=blocks)
+        assert "the 3 blocks along z are 83.33 nm wide" in warning
+        assert warning.endswith("; take 2 blocks along each axis, or a larger volume")
+    assert not list(interval_warnings((25, 64, 64), CUBE, chords, blocks=2))
+    # Nor does it advise what leaves no interval: two blocks along z alone.
+    *_, warning = interval_warnings((16, 64, 64), CUBE, np.array([[90.0, 20.0, 20.0]]), blocks=4)
+    assert warning.endswith("; take a larger volume")
+    (warning,) = interval_warnings((1, 64, 64), CUBE, short, blocks=9)
+    assert "along z (" not in warning
+    assert "8 along y (64 voxels) and 8 along x (64 voxels)" in warning
 
 
 def test_where_no_chord_ends_along_an_axis_every_block_is_too_narrow() -> None:
     chords = np.array([[np.nan, 20.0, 20.0], [np.nan, 20.0, 20.0]])
     (warning,) = interval_warnings((64, 64, 64), CUBE, chords, blocks=4)
-    assert warning.startswith("intervals are too narrow: blocks are 160 nm along z")
+    assert warning.startswith("intervals are too narrow: the 4 blocks along z are 160 nm wide")
 
 
 @pytest.mark.parametrize(("directions", "voxels"), [(13, 4), (49, 8)])
@@ -155,3 +179,10 @@ def test_phases_of_a_few_voxels_are_named_with_their_thinnest_axis(
     assert len(warnings) == 1
     assert warnings[0].startswith("oxide is barely resolved: its mean chord along y is")
     assert f"under {voxels} voxels" in warnings[0]
+
+
+def test_what_has_no_label_is_refused_with_its_own_remedy() -> None:
+    labels = np.ones((4, 4, 4), np.int16)
+    labels[0] = -1
+    with pytest.raises(ValueError, match=r"got -1 … 1; crop the volume to what is labelled, or"):
+        LabelVolume.of(labels, (10.0, 10.0, 10.0))

@@ -118,6 +118,45 @@ def test_directions_leave_any_flat_orientation_and_a_sphere_as_it_is(voxel: Any,
         assert 0.8 * ends.min() < 1 < 1.2 * ends.max()
 
 
+def sectors(direction: Any, voxel: Any) -> tuple[Labels, float]:
+    """Return three sectors of a cube of 1.2 µm around a straight line, and its length, µm."""
+    edges = np.array(voxel)
+    shape = np.round(1200 / edges).astype(int)
+    along = np.array(direction) / np.linalg.norm(direction)
+    across = np.cross(along, (0.31, 0.9, 0.17))
+    across /= np.linalg.norm(across)
+    q = (np.stack(np.indices(shape), -1) + 0.5 - shape / 2 + (0.13, 0.21, 0.07)) * edges
+    angle = np.arctan2(q @ np.cross(along, across), q @ across)
+    labels = ((angle + np.pi) // (2 * np.pi / 3)).astype(int) % 3
+    return labels.astype(np.uint8), 1.2 / np.abs(along).max()
+
+
+@pytest.mark.parametrize("voxel", [(20.0, 20.0, 20.0), (100.0, 20.0, 20.0), (10.0, 60.0, 60.0)])
+@pytest.mark.parametrize("direction", [(1, 0, 0), (0, 1, 0), (1, 0, 1), (0, 1, 1), (1, 2, 3)])
+def test_labels_leave_the_true_length_of_a_straight_line(direction: Any, voxel: Any) -> None:
+    labels, truth = sectors(direction, voxel)
+    analysis = find_analysis("structure")
+    told = make_params(analysis, {"voxel_size_nm": voxel, "n_bootstrap": 100})
+    result = analysis.run(Inputs({"labels": labels}), told)
+    lines = result.tables["triple_lines"]
+    assert leaves(lines, "um", truth)
+    named = any("the length" in line and "few orientations" in line for line in result.warnings)
+    if not 0.85 < lines["length_um"][0] / truth < 1.18:
+        assert named
+    if voxel[0] == voxel[1]:
+        assert not named
+
+
+@pytest.mark.parametrize("slices", [1, 6])
+def test_an_isotropic_structure_has_no_few_orientations(slices: int) -> None:
+    shape: Any = (72, 72, 72)
+    specimen = FibsemSpecimen("grains", seed=1, shape=shape, voxel_nm=20.0, origin_um=(3, 3, 3))
+    analysis = find_analysis("structure")
+    told = make_params(analysis, {"voxel_size_nm": (20.0 * slices, 20, 20), "n_bootstrap": 100})
+    result = analysis.run(Inputs({"labels": specimen.labels[::slices]}), told)
+    assert not any("few orientations" in line for line in result.warnings)
+
+
 def test_the_range_of_a_sphere_stays_narrow() -> None:
     q = voxel_positions((16, 60, 60), (4.0, 1.0, 1.0), (0.1, 0.3, 0.2))
     labels = ((q**2).sum(axis=-1) < 24**2).astype(np.uint8)

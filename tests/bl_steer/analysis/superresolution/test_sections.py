@@ -5,7 +5,12 @@ import pytest
 import torch
 
 from bl_steer.analysis.superresolution.network import SRRAM, make_network
-from bl_steer.analysis.superresolution.sections import Running, insert_rows, rows_between
+from bl_steer.analysis.superresolution.sections import (
+    Running,
+    insert_rows,
+    interleaved,
+    rows_between,
+)
 
 
 def lively(n_values: int = 1, blocks: int = 3, channels: int = 16) -> SRRAM:
@@ -110,3 +115,16 @@ def test_the_sizes_have_the_parameters_that_they_should(
 def test_a_strip_must_not_be_tiny() -> None:
     with pytest.raises(ValueError, match="got 10; try"):
         Running(strip_px=10)
+
+
+@pytest.mark.parametrize("strip_px", [1 << 20, 1024])
+@pytest.mark.parametrize("n_values", [1, 3])
+def test_all_is_computed_where_the_sections_are(n_values: int, strip_px: int) -> None:
+    # torch refuses to mix this device, which every build has, with the processor, as it does a GPU.
+    network = lively(n_values).to("meta")
+    x = sections(n_values).to("meta")
+    with torch.inference_mode():
+        between = rows_between(network, x, Running(strip_px=strip_px))
+        assert interleaved(x, between).device.type == "meta"
+        with pytest.raises(RuntimeError, match="device"):
+            rows_between(lively(n_values), x, Running(strip_px=strip_px))

@@ -229,3 +229,16 @@ def test_programs_do_what_the_pages_do(lab: Lab) -> None:
     assert dee.delete(own).status_code == 204
     with lab.site.context.database.read() as session:
         assert session.get(Group, made.json()["id"]) is None
+
+
+def test_a_shared_result_brings_its_images_and_no_masks(lab: Lab) -> None:
+    mask = uploaded(lab.browsers["ann"], "mask.png", png(GREY // 200))
+    with lab.site.context.database.write() as session:
+        add_correction(session, lab.upload, mask, session.get_one(User, lab.users["ann"].id))
+    lab.browsers["ann"].post("/sharing", {"group": lab.group, "job": lab.job})
+    view = f"/jobs/{lab.job}/views/field_000"
+    layer = f"{view}/truth-{mask}"
+    for path in (f"{layer}/values/0/0/0", f"{layer}/tiles/0/1/0/0?phase=1"):
+        assert (lab.get("ann", path), lab.get("ben", path)) == (200, 404), path
+    assert lab.get("ben", f"{view}/image/values/0/0/0") == 200
+    assert lab.get("ben", f"/files/{mask}") == lab.get("ben", f"/files/{lab.upload}") == 404

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -172,24 +173,28 @@ def role_of(site: Any) -> str:
 
 
 def test_an_address_beside_the_token_counts_only_for_the_same_subject(
-    site: Any, provider: Provider
+    site: Any, provider: Provider, caplog: pytest.LogCaptureFixture
 ) -> None:
     provider.left_out = ("email", "email_verified")
     provider.user = {"sub": "43", "email": "ann@example.org", "email_verified": True}
     answer, _ = sign_in(site, provider)
     assert answer.status_code == 401
-    assert "about two users" in answer.text
+    assert "does not fit this sign-in" in answer.text
+    assert "about two users" in caplog.text
     provider.user["sub"] = "42"
     answer, client = sign_in(site, provider)
     assert answer.status_code == 303
     assert "ann@example.org" in client.get("/account").text
 
 
-def test_a_provider_that_calls_itself_otherwise_is_named(site: Any, provider: Provider) -> None:
+def test_a_provider_that_calls_itself_otherwise_is_named(
+    site: Any, provider: Provider, caplog: pytest.LogCaptureFixture
+) -> None:
     provider.described["issuer"] = "https://other.example"
     answer = site.stranger().get("/oidc/start")
     assert answer.status_code == 401
-    assert "it calls itself https://other.example" in answer.text
+    assert "does not fit this sign-in" in answer.text
+    assert "it calls itself https://other.example" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -250,6 +255,37 @@ def test_a_provider_that_is_away_is_told(site: Any, provider: Provider) -> None:
     answer = site.stranger().get("/oidc/start")
     assert answer.status_code == 401
     assert "ConnectionError" in answer.text
+
+
+@pytest.mark.parametrize("why", ["denied", "code", "sentence", "token", "away"])
+def test_why_a_sign_in_did_not_work_is_told_in_the_readers_language(
+    site: Any, provider: Provider, why: str
+) -> None:
+    client = site.stranger(**{"Accept-Language": "ja"})
+    sent = urlsplit(client.get("/oidc/start").headers["location"])
+    provider.asked = {name: value[0] for name, value in parse_qs(sent.query).items()}
+    answer = {"state": provider.asked["state"]}
+    if why in ("token", "away"):
+        answer["code"] = "c"
+        provider.claims = {"nonce": "replayed"}
+    else:
+        errors = {"denied": "access_denied", "code": "server_error", "sentence": "no such <b>user"}
+        answer["error"] = errors[why]
+    if why == "away":
+        provider.server.shutdown()
+        provider.server.server_close()
+    page = client.get("/oidc/callback", params=answer)
+    assert page.status_code == 401
+    told = page.text.partition("<main")[2].partition("</main>")[0]
+    plain = re.sub(r"<[^>]*>", " ", told)
+    expected = {
+        "denied": "中断",
+        "code": "server_error",
+        "token": "合いません",
+        "away": "応答がありません",
+    }
+    assert expected.get(why, "失敗しました") in plain
+    assert not re.search("[a-z]{2,} [a-z]{2,} [a-z]", plain), plain
 
 
 def test_a_forged_state_signs_nobody_in(site: Any, provider: Provider) -> None:

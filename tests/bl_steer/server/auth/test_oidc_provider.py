@@ -127,8 +127,14 @@ def test_an_address_that_the_provider_has_not_verified_makes_no_account(
     ("change", "said"),
     [
         (lambda state, nonce, verifier: (state + "x", nonce, verifier), "did not come from"),
-        (lambda state, nonce, verifier: (state, nonce + "x", verifier), "nonce"),
-        (lambda state, nonce, verifier: (state, nonce, "x" * len(verifier)), "did not work"),
+        (
+            lambda state, nonce, verifier: (state, nonce + "x", verifier),
+            "does not fit this sign-in",
+        ),
+        (
+            lambda state, nonce, verifier: (state, nonce, "x" * len(verifier)),
+            "does not fit this sign-in",
+        ),
     ],
     ids=["state", "nonce", "verifier"],
 )

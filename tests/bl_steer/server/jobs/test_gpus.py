@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Job, User
+from bl_steer.server.db.tables import Job, Upload, User
 from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import dask_worker, queue
 from bl_steer.server.jobs.forecast import Forecast, forecast
@@ -26,6 +27,9 @@ from bl_steer.server.sandbox.bubblewrap import bubblewrap_command
 from bl_steer.server.sandbox.caches import job_environment
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import sandbox_problem
+from bl_steer.server.settings import ServerSettings
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.submissions import submit_analysis
 from tests.bl_steer.server.jobs.test_dask_worker import (
     cluster,
     is_computed_on,
@@ -131,6 +135,25 @@ def test_a_job_is_taken_only_where_gpus_enough_are_free_on_one_machine(database:
             assert queue.is_waiting(session, offered) == bool(taken)
             lease = queue.take(session, "w", lease_s=60.0, gpus=offered)
             assert [lease.analysis] == taken if lease else not taken
+
+
+def test_the_operator_names_analyses_that_ask_for_a_gpu(tmp_path: Path) -> None:
+    context = Context(ServerSettings(folder=tmp_path, gpu_analyses="segment, advise"))
+    context.database.create_tables()
+    sha256, size = context.store.put(io.BytesIO(b"x,y,value\n1,2,3\n"))
+    with context.database.write() as session:
+        user = User(id="u", email="u@x")
+        session.add(user)
+        session.flush()
+        upload = Upload(user_id="u", sha256=sha256, file_name="a.csv", size=size)
+        session.add(upload)
+    asked: dict[str, Any] = {"values": {}, "language": "en", "wants_mail": False}
+    job = submit_analysis(context, user, context.entry("advise"), [upload.id], **asked)
+    context.close()
+    assert job.gpus == 1
+    assert [context.entry(name).gpus for name in ("segment", "film")] == [1, 0]
+    with pytest.raises(ValueError, match=r"names by commas, of advise, .*segment"):
+        ServerSettings(gpu_analyses="segment, segmnt")
 
 
 def test_a_manifest_names_gpus_and_one_without_keeps_its_hash() -> None:

@@ -110,7 +110,8 @@ def test_single_slices_are_decoded_as_those_of_a_folder(tmp_path: Path) -> None:
     apart = read_inputs("superres", paths, tmp_path)
     together = open_stack(folder)
     np.testing.assert_array_equal(apart.arrays["slices"], together.array)
-    assert apart.metadata == together.known == {"pixel_size_nm": pytest.approx(10.0, rel=1e-3)}
+    assert together.known == {"pixel_size_nm": pytest.approx(10.0, rel=1e-3)}
+    assert apart.metadata == {**together.known, "slice_files": ["s1.png", "s2.png"]}
     Image.fromarray(np.full((12, 14, 3), (255, 0, 0), np.uint8)).save(paths[1])
     messages = []
     for read in (lambda: read_inputs("superres", paths, tmp_path), lambda: open_stack(folder)):
@@ -122,3 +123,37 @@ def test_single_slices_are_decoded_as_those_of_a_folder(tmp_path: Path) -> None:
 
 def test_every_picture_of_a_folder_may_be_uploaded_as_a_slice() -> None:
     assert set(SUFFIXES) <= set(kinds()["superres"].suffixes)
+
+
+def with_text_files(folder: Path) -> list[Path]:
+    """Return images with the text files of a JEOL, each in a folder of its own, as a job does."""
+    paths = []
+    for number in range(1, 5):
+        for name in (f"s_{number}.tif", f"s_{number}.txt"):
+            path = folder / f"{len(paths):04d}" / name
+            path.parent.mkdir(parents=True)
+            paths.append(path)
+        grey = np.random.default_rng(number).integers(0, 250, (48, 64)).astype(np.uint8)
+        tifffile.imwrite(paths[-2], grey, photometric="minisblack")
+        marks = "$$SM_MICRON_BAR 100\n$$SM_MICRON_MARKER 1um\n"
+        paths[-1].write_text(f"$CM_FORMAT JEOL-SEM\n$CM_FULL_SIZE 64 48\n{marks}")
+    return paths
+
+
+@pytest.mark.parametrize("analysis", ["segment", "reconstruct", "superres"])
+def test_text_files_of_microscopes_are_read_with_their_images(
+    analysis: str, tmp_path: Path
+) -> None:
+    inputs = read_inputs(analysis, with_text_files(tmp_path / "in"), tmp_path)
+    sizes = inputs.metadata["pixel_size_nm"]
+    assert sizes == ([10.0] * 4 if analysis == "segment" else 10.0)
+    files = [Path(file).name for file in inputs.source["files"]]
+    assert files == [f"s_{number}.tif" for number in range(1, 5)]
+
+
+def test_text_files_alone_are_no_images_and_others_are_named(tmp_path: Path) -> None:
+    paths = with_text_files(tmp_path / "in")
+    with pytest.raises(ValueError, match="must have 1 to 64 files, got 0"):
+        read_inputs("segment", paths[1::2], tmp_path)
+    inputs = read_inputs("segment", [*paths[:2], paths[5]], tmp_path)
+    assert "s_3.txt has the name of no image, and is not read" in inputs.notes

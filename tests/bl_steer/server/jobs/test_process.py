@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bl_steer.files import read_micrographs
 from bl_steer.server.jobs.process import Report, Task, carry_out
 
 
@@ -40,6 +41,13 @@ def test_a_result_of_several_files_says_which_field_is_of_which_file(
     listed = [one.name for one in report.outputs if one.name == "fields.csv"]
     read = [(tmp_path / "out" / one).read_text("utf-8-sig").split() for one in listed]
     assert read == ([rows] if rows else [])
+
+
+def test_label_maps_and_uncertainty_keep_the_pixel_size(tmp_path: Path) -> None:
+    assert segmented(tmp_path, ["a.png"]).ok
+    for name in ("labels", "uncertainty"):
+        read = read_micrographs(tmp_path / "out" / f"field_000_{name}.tif")
+        assert ([one.shape for one in read.fields], read.pixel_size_nm) == ([(48, 64)], 10.0)
 
 
 @pytest.mark.parametrize("suffix", ["tif", "npy"])

@@ -35,7 +35,7 @@ def submit(database: Database, *, user: str = "u", **options: object) -> str:
 
 
 def take(database: Database, now: float = 0.0, worker: str = "w") -> leases.Lease | None:
-    with database.write() as session:
+    with database.write_beside() as session:
         return jobs.take(session, worker, lease_s=30.0, now=now)
 
 
@@ -189,6 +189,24 @@ def test_a_cancelled_job_whose_worker_died_is_not_tried_again(database: Database
     assert job_of(database, job_id).state == "cancelled"
 
 
+def test_a_job_that_waits_again_or_whose_worker_died_has_no_duration(database: Database) -> None:
+    ends = {"cancelled while it waits": 5, "cancelled by nobody heard": 5, "given up": 1}
+    for how, attempts in ends.items():
+        job_id = submit(database)
+        lease = take(database, now=100.0)
+        assert lease is not None
+        assert job_of(database, job_id).started == 100.0
+        with database.write() as session:
+            if how == "cancelled while it waits":
+                assert jobs.return_job(session, lease)
+            if how != "given up":
+                assert jobs.cancel(session, job_id, now=9000.0)
+            jobs.sweep(session, attempts=attempts, now=9000.0)
+        job = job_of(database, job_id)
+        assert (job.state in ("cancelled", "failed"), job.finished) == (True, 9000.0), how
+        assert job.started is None, how
+
+
 def test_a_submission_sent_twice_is_one_job_and_not_that_of_another_user(
     database: Database,
 ) -> None:
@@ -234,7 +252,7 @@ def test_many_workers_at_once_do_each_job_once(database: Database) -> None:
     def work(name: str) -> None:
         try:
             while (lease := take(database, worker=name)) is not None:
-                with database.write() as session:
+                with database.write_beside() as session:
                     if jobs.finish(session, lease, leases.Produced("e" * 64)):
                         done.append(lease.job_id)
         except BaseException as error:
@@ -262,7 +280,7 @@ def test_jobs_submitted_at_the_same_time_keep_within_the_number_of_open_ones(
     submit(database, user="ann")
 
     def again(_: int) -> None:
-        with suppress(Refused), database.write() as session:
+        with suppress(Refused), database.write_beside() as session:
             jobs.submit(
                 session,
                 user_id="ann",
@@ -278,6 +296,6 @@ def test_jobs_submitted_at_the_same_time_keep_within_the_number_of_open_ones(
             waiting = [pool.submit(again, number) for number in range(6)]
             time.sleep(0.5)
         for submission in waiting:
-            submission.result(timeout=30)
+            submission.result(timeout=120)
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Job)) == 3

@@ -25,6 +25,10 @@ from bl_steer.stages import STAGES, TEXTS
 
 HERE = Path(str(bl_steer.server.__file__)).parent
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+NO_WORDS = re.compile(
+    r"\{\w+\}|bl-steer [\w -]+|https?://\S+|<[^>]*>|[‘“「『`'\"][^」』’”`'\"]*[」』’”`'\"]"
+)
+"""Values, commands, addresses, tags and quotations in a text."""
 PARTS = ("title", "summary")
 SOURCES = [*HERE.rglob("*.py"), *HERE.glob("web/pages/*.html")]
 
@@ -50,6 +54,16 @@ def test_every_text_is_there_in_every_language_with_the_same_values() -> None:
         assert texts(language).keys() == english.keys()
         for key, words in texts(language).items():
             assert values_in(words) == values_in(english[key]), f"{key} in {language}"
+
+
+def test_no_text_has_an_english_sentence_on_a_japanese_page() -> None:
+    """Three words in a row, but for commands, addresses and what programs and files are called."""
+    left = {}
+    for key, words in texts("ja").items():
+        plain = NO_WORDS.sub("、", words)
+        if found := re.findall(r"[a-z]{2,} [a-z]{2,} [a-z]{2,}", plain):
+            left[key] = found
+    assert left == {}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -84,6 +98,14 @@ def test_every_stage_of_an_analysis_has_its_text() -> None:
     assert {key: text("en", key) for key in keys} == {
         f"stage.{name}": words for name, words in TEXTS.items() if f"stage.{name}" in keys
     }
+
+
+def test_what_one_column_holds_begins_alike() -> None:
+    """Words of the audit log, of states, roles and scopes: capitals or none, not both."""
+    for family in ("audit.", "state.", "role.", "scope.", "cause.", "stage."):
+        words = [said for key, said in texts("en").items() if key.startswith(family)]
+        assert words
+        assert len({said[0].isupper() for said in words}) == 1, sorted(words)
 
 
 def review_errors() -> set[str]:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from sqlalchemy import select
+
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import OutgoingMail
+from bl_steer.server.db.tables import Job, OutgoingMail, Upload, User
 from bl_steer.server.mail import outbox
 
 
@@ -65,3 +67,34 @@ def test_a_mail_of_a_dead_process_goes_out_again_with_the_same_id(database: Data
     with database.write() as session:
         assert not outbox.mail_sent(session, first)
         assert outbox.mail_sent(session, second)
+
+
+def test_a_mail_calls_images_as_the_page_does(database: Database) -> None:
+    warnings = ["field_000: a.tif is blank; with keep_probability", "field_001 and field_000 agree"]
+    with database.write() as session:
+        session.add(User(id="u", email="a@x", role="user"))
+        session.flush()
+        for number, sample in enumerate(("Film 7", "")):
+            name = f"{number}.tif"
+            session.add(
+                Upload(id=name, user_id="u", sha256="0" * 64, file_name=name, size=1, sample=sample)
+            )
+        origins = {f"field_00{number}": [number, 0] for number in range(2)}
+        session.add(
+            Job(
+                id="j",
+                user_id="u",
+                analysis="segment",
+                params={},
+                upload_ids=["0.tif", "1.tif"],
+                state="done",
+                warnings=warnings,
+                provenance={"origins": origins},
+            )
+        )
+        session.flush()
+        outbox.post_completion(session, "j", address="http://here")
+        (mail,) = session.scalars(select(OutgoingMail))
+    assert "- Film 7 is blank" in mail.body
+    assert "- 1.tif and Film 7 agree" in mail.body
+    assert "field_00" not in mail.body

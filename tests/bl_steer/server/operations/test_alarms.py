@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,17 @@ def submit(keeper: Housekeeping, **values: Any) -> None:
             setattr(row, name, value)
 
 
+def test_alarms_are_in_the_language_of_the_account_that_reads_them(keeper: Housekeeping) -> None:
+    with keeper.database.write() as session:
+        session.add(User(id="ad", email="admin@example.org", role="admin", language="ja"))
+    (mail,) = told(keeper, b=61.0)
+    assert mail.startswith("bl_steer: ワーカー b から 61 秒間連絡がありません\n")
+    submit(keeper)
+    (mail,) = told(keeper, after_s=10.0, a=200.0, b=200.0)
+    assert "件のジョブが待っていますが" in mail
+    assert not re.search("[a-z]{2,} [a-z]{2,} [a-z]", mail)
+
+
 def test_one_silent_worker_of_several_is_told_of_once_a_day(keeper: Housekeeping) -> None:
     assert told(keeper) == []
     (mail,) = told(keeper, b=61.0)
@@ -58,6 +70,12 @@ def test_one_silent_worker_of_several_is_told_of_once_a_day(keeper: Housekeeping
     (mail,) = told(keeper, a=70.0, b=90.0)
     assert "worker a" in mail
     assert "worker b" not in mail
+
+
+def test_a_worker_that_was_told_to_end_raises_no_alarm(keeper: Housekeeping) -> None:
+    with keeper.database.write() as session:
+        session.execute(update(Worker).where(Worker.name == "b").values(ended=time.time()))
+    assert told(keeper, b=61.0) == []
     assert told(keeper, after_s=2 * alarms.DAY_S, b=3 * alarms.DAY_S) == []  # it was taken away
 
 

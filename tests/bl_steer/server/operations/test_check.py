@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import re
 import socket
 import time
@@ -23,7 +24,8 @@ from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.sandbox.run import sandbox_problem
 from bl_steer.server.settings import ServerSettings
 
-OTHERWISE = {"sandbox"} if sandbox_problem() else set()
+OTHERWISE = ({"sandbox"} if sandbox_problem() else set()) | {"user"}
+"""What the machine of the tests may lack."""
 
 
 def free_port() -> int:
@@ -96,6 +98,12 @@ def changed(settings: ServerSettings, **values: Any) -> dict[str, str]:
 def test_a_server_that_lacks_nothing_has_nothing_said_of_it(whole: ServerSettings) -> None:
     assert changed(whole) == {}
     assert set(graded(whole)) == {"parts"}
+
+
+def test_a_server_that_root_runs_is_asked_for_a_user_of_its_own(whole: ServerSettings) -> None:
+    said = [one.said for one in check_server(whole) if one.what == "user"]
+    assert len(said) == (os.geteuid() == 0)
+    assert all("run it as a user of its own" in one for one in said)
 
 
 def test_a_server_before_its_first_start_has_no_fault(

@@ -49,7 +49,7 @@ def stuffed(disk: Path, *, left: int) -> Callable[[], None]:
     return path.unlink
 
 
-def until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+def until(is_so: Callable[[], bool], seconds: float = 60.0) -> None:
     end = time.monotonic() + seconds
     while not is_so():
         assert time.monotonic() < end
@@ -109,7 +109,8 @@ def test_a_job_whose_result_finds_no_room_waits_and_is_done_when_there_is(
     disk: Path, site_module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker_module, "LEAST_ROOM", MIB // 16)
-    with site_module.running_site(disk / "server") as site:
+    rare = {"lease_s": 300.0, "alarm_after_s": 300.0}  # each renewal takes room of the database
+    with site_module.running_site(disk / "server", **rare) as site:
         user = site.user()
         sha256, size = site.context.store.put(io.BytesIO(POINTS))
         with site.context.database.write() as session:

@@ -13,6 +13,7 @@ import pytest
 
 from bl_steer.server.db.tables import Package
 from bl_steer.server.packages import review
+from bl_steer.server.packages.commands import LocalServer, shown
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.web.package_view import MOST_LINES, _compared, visible
 
@@ -33,11 +34,11 @@ def array(*values: float) -> bytes:
     return file.getvalue()
 
 
-def submitted(site: Any, archive: Path, *, state: str = "checked") -> str:
+def submitted(site: Any, archive: Path, *, state: str = "checked", by: str = "author") -> str:
     with site.context.database.write() as session:
-        author = session.merge(site.people["author"])
+        author = session.merge(site.people[by])
         file = io.BytesIO(archive.read_bytes())
-        package = review.submit(session, file, author, packages=site.context.packages)
+        package = review.submit(session, site.context.packages.take_in(file), author)
         package.state = state
         return str(package.sha256)
 
@@ -98,6 +99,25 @@ def test_a_page_shows_what_is_new_since_the_last_release_to_author_and_reviewer_
     assert 'id="changes"' not in page, "the first release has none before it"
     assert "Changes since release 1.0.0" in shop.browser("one@x.org").get(f"/packages/{new}").text
     assert 'id="changes"' not in shop.browser("user@x.org").get(f"/packages/{new}").text
+
+
+def test_reviewers_read_that_another_account_submits_the_next_version(
+    shop: Any, small: Callable[..., Any]
+) -> None:
+    release(shop, submitted(shop, small().archive(accepted=False)))
+    same = submitted(shop, small(version="1.1.0").archive(accepted=False))
+    other = submitted(shop, small(version="1.2.0").archive(accepted=False), by="one")
+    browser = shop.browser("one@x.org")
+    told = "Another account submits it: one@x.org. Release 1.0.0 was submitted by author@x.org."
+    assert told not in browser.get(f"/packages/{same}").text
+    assert told in browser.get(f"/packages/{other}").text
+    store = shop.context.packages
+    local = LocalServer(shop.context.database, store, store.settings, "one@x.org")
+    report = shown(local, other)
+    assert (report["author"], report["release_before"]) == (
+        "one@x.org",
+        {"version": "1.0.0", "author": "author@x.org"},
+    )
 
 
 def test_libraries_and_inputs_are_compared_by_their_names(

@@ -8,8 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, get_args
 
+from sqlalchemy import select
+
+from bl_steer.files.atomic import alone_in
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package
+from bl_steer.server.languages import text
 from bl_steer.server.packages import review
 from bl_steer.server.packages.manifest import Format
 from bl_steer.server.web.routes.packages import ACTIONS
@@ -33,6 +37,10 @@ description = "Nobody's."
 STATES = ("draft", "submitted", "checked", "approved", "released", "revoked")
 LANGUAGES = ("en", "ja")
 FORMATS = get_args(Format)
+TESTED = {
+    language: (text(language, "packages.tested_now"), text(language, "packages.now_submitted"))
+    for language in LANGUAGES
+}
 INPUTS = """\
 [[inputs]]
 name = "image"
@@ -81,6 +89,24 @@ def refusals(site: Any, visitors: dict[str, Any], sha256: str) -> None:
             assert answer.status_code != 404 or role == "user"
 
 
+def pages_while_tested(site: Any, author: Any, made: dict[str, str]) -> None:
+    """The one whose turn it is says that it is tested, the others that they wait."""
+    with site.context.database.write() as session:
+        for sha256 in made.values():
+            session.get_one(Package, sha256).state = "submitted"
+        first, *others = session.scalars(select(Package).order_by(Package.created, Package.sha256))
+    with alone_in(site.context.packages.folder):
+        for language, (now, later) in TESTED.items():
+            headers = {"Accept-Language": language}
+            said = author.get(f"/packages/{first.sha256}", headers=headers).text
+            assert now in said
+            assert later not in said
+            said = author.get(f"/packages/{others[0].sha256}", headers=headers).text
+            assert later in said
+            assert now not in said
+    assert TESTED["en"][1] in author.get(f"/packages/{first.sha256}").text
+
+
 def test_the_page_of_a_package_is_there_for_everybody_who_may_see_it(
     site_module: Any, database: Database, small: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -93,12 +119,10 @@ def test_the_page_of_a_package_is_there_for_everybody_who_may_see_it(
             visitors[role] = site.browser(f"{role}@example.org")
         store = site.context.packages
         with site.context.database.write() as session:
-            made = {
-                key: review.submit(
-                    session, io.BytesIO(path.read_bytes()), author, packages=store
-                ).sha256
-                for key, path in variants(small).items()
-            }
+            made = {}
+            for key, path in variants(small).items():
+                arrived = store.take_in(io.BytesIO(path.read_bytes()))
+                made[key] = review.submit(session, arrived, author).sha256
         for state in STATES:
             with site.context.database.write() as session:
                 for sha256 in made.values():
@@ -114,4 +138,5 @@ def test_the_page_of_a_package_is_there_for_everybody_who_may_see_it(
                     if key == "all" and expected == 200:
                         shown = [f"<code>weights.{form}</code>" in answer.text for form in FORMATS]
                         assert all(shown), "each file of weights is named"
+        pages_while_tested(site, visitors["author"], made)
         refusals(site, visitors, made["all"])

@@ -44,7 +44,7 @@ class Office:
 
     def submit(self, archive: Path, by: str = "author") -> str:
         with archive.open("rb") as file, self.database.write() as session:
-            return review.submit(session, file, self.people[by], packages=self.packages).sha256
+            return review.submit(session, self.packages.take_in(file), self.people[by]).sha256
 
     def check(self, sha256: str, report: TestReport = PASSED) -> None:
         with self.database.write() as session:
@@ -70,11 +70,14 @@ class Office:
         with self.database.write() as session:
             review.revoke(session, sha256, self.people["one"], "it was wrong")
 
-    def released(self, archive: Path) -> str:
-        sha256 = self.submit(archive)
+    def let_go(self, sha256: str) -> None:
         self.check(sha256)
         self.approve(sha256)
         self.release(sha256)
+
+    def released(self, archive: Path) -> str:
+        sha256 = self.submit(archive)
+        self.let_go(sha256)
         return sha256
 
     def live(self) -> list[str]:
@@ -206,6 +209,23 @@ def test_a_version_stays_what_it_is_and_a_name_with_its_authors(
         office.submit(small(version="2.0.0").archive(), by="user")
     with pytest.raises(ReviewError, match="an analysis of bl_steer"):
         office.submit(small(name="segment").archive())
+
+
+def test_a_release_comes_after_all_others_and_only_a_rollback_goes_back(
+    office: Office, small: Callable[..., Any]
+) -> None:
+    first = office.released(small(version="1.9.0").archive())
+    late = office.submit(small(version="1.10.0").archive())
+    for version in ("1.8.0", "1.2.5", "01.09.0"):
+        with pytest.raises(ReviewError, match=r"a higher version than 1\.9\.0"):
+            office.submit(small(version=version).archive())
+    second = office.released(small(version="1.11.0").archive())
+    with pytest.raises(ReviewError, match=r"a higher version than 1\.11\.0"):
+        office.let_go(late)
+    assert office.roll_back() == first
+    assert office.live() == [first]
+    office.release(second)
+    assert office.live() == [second]
 
 
 def test_a_swapped_signature_never_runs(office: Office, small: Callable[..., Any]) -> None:

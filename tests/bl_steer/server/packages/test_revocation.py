@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bl_steer.server.db.tables import OutgoingMail, User
+from bl_steer.server.db.tables import OutgoingMail, Package, User
 from bl_steer.server.jobs.queue import submit
 from bl_steer.server.packages import review
 from bl_steer.server.packages.archive import build_archive
 from bl_steer.server.packages.template import write_template
 from bl_steer.server.packages.testing import TestReport
+from tests.bl_steer.server.segmented import GREY, png
 
 TITLES = {"en": "Bright share", "ja": "明るい部分の割合"}
 PASSED = TestReport(({"name": "one", "problems": [], "found": {}, "warnings": []},))
@@ -23,14 +24,14 @@ def released(site: Any, folder: Path, author: User, reviewer: User) -> Any:
     write_template(folder / "mine", author="A. Author")
     source = folder / "mine" / "package.toml"
     titles = ", ".join(f'{language} = "{title}"' for language, title in TITLES.items())
-    plain = 'en = "Mine", ja = "Mine"'
+    plain = 'en = "Mine"'
     assert plain in source.read_text()
     source.write_text(source.read_text().replace(plain, titles))
     (folder / "mine" / "tests" / "two-halves.expected.json").write_text("{}")
     build_archive(folder / "mine", folder / "mine.zip")
     office = site.context
     with (folder / "mine.zip").open("rb") as file, office.database.write() as session:
-        package = review.submit(session, file, author, packages=office.packages)
+        package = review.submit(session, office.packages.take_in(file), author)
         review.note_check(session, package.sha256, PASSED)
         key = office.packages.key
         review.approve(session, package.sha256, reviewer, "fine", key=key)
@@ -140,3 +141,23 @@ def test_what_cannot_run_again_is_not_offered_again_and_the_history_says_why(
     assert "?again=" in browser.get(still).text
     page = site.browser("ja@example.org").get("/jobs").text
     assert "取り消されたため、再実行できません。理由：wrong" in page
+
+
+def test_a_manifest_that_an_earlier_version_took_keeps_no_page_away(
+    site: Any, tmp_path: Path
+) -> None:
+    author, reviewer = site.user("a@example.org"), site.user("r@example.org", role="reviewer")
+    package = released(site, tmp_path, author, reviewer)
+    browser = site.browser("a@example.org")
+    upload = browser.upload(("a.png", png(GREY))).headers["location"].partition("file=")[2]
+    job = browser.post("/analyses/mine", {"file": upload}).headers["location"]
+    site.finish({"t.csv": b"a\n1\n"})
+    with site.context.database.write() as session:
+        row = session.get_one(Package, package.sha256)
+        row.manifest = {**row.manifest, "licence": ""}
+    for path in ("/", "/jobs", "/packages", job, f"/analyses?file={upload}"):
+        assert browser.get(path).status_code == 200, path
+    assert browser.get("/analyses/mine").status_code == 404
+    page = browser.get(f"/packages/{package.sha256}", headers={"Accept-Language": "ja"})
+    assert page.status_code == 422
+    assert "licence: 1 文字以上" in page.text

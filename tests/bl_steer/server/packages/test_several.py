@@ -247,7 +247,19 @@ def test_texts_of_a_new_package_that_were_left_are_named(tmp_path: Path) -> None
     about = (folder / "package.toml").read_text(encoding="utf-8")
     about = about.replace("Share of each", "Grains of each").replace("Made up by", "Drawn by")
     (folder / "package.toml").write_text(about, encoding="utf-8")
+    (told,) = left_over(folder)
+    assert told.startswith(
+        "the Japanese description in package.toml is still that of a new package"
+    )
+    about = about.replace("より明るい部分の割合", "より大きい粒の数")
+    (folder / "package.toml").write_text(about, encoding="utf-8")
     assert left_over(folder) == []
+
+
+def test_a_new_package_has_no_english_title_as_its_japanese_one(tmp_path: Path) -> None:
+    write_template(tmp_path / "grain-size", author="A")
+    title = read_source(tmp_path / "grain-size").title
+    assert (title.en, title.ja, title.in_language("ja")) == ("Grain size", "", "Grain size")
 
 
 def test_one_format_may_still_be_given_as_itself(tmp_path: Path) -> None:
@@ -316,7 +328,7 @@ def release(site: Any, folder: Path) -> None:
     context, key = site.context, site.context.packages.key
     with context.database.write() as session:
         file = io.BytesIO(archive.read_bytes())
-        package = review.submit(session, file, people[0], packages=context.packages)
+        package = review.submit(session, context.packages.take_in(file), people[0])
         package.state = "checked"
         session.flush()
         for one in people[1:]:

@@ -56,7 +56,7 @@ def test_the_pages_of_a_package_say_in_japanese_what_is_and_what_may_not_be(
     packages, database = site.context.packages, site.context.database
     content = small().archive().read_bytes()
     with database.write() as session:
-        sha256 = review.submit(session, io.BytesIO(content), author, packages=packages).sha256
+        sha256 = review.submit(session, packages.take_in(io.BytesIO(content)), author).sha256
     asked = {"Accept-Language": "ja"}
     mine, theirs = site.browser(**asked), site.browser("rei@example.org", **asked)
 
@@ -89,13 +89,9 @@ def test_a_retrained_package_shows_its_reviewer_what_the_hold_out_says(
     site: Any, small: Callable[..., Any]
 ) -> None:
     author = site.user()
+    arrived = site.context.packages.take_in(io.BytesIO(small().archive().read_bytes()))
     with site.context.database.write() as session:
-        package = review.submit(
-            session,
-            io.BytesIO(small().archive().read_bytes()),
-            author,
-            packages=site.context.packages,
-        )
+        package = review.submit(session, arrived, author)
         session.add(Snapshot(sha256="5" * 64, manifest={"pairs": []}))
         session.flush()
         session.add(

@@ -197,6 +197,14 @@ def test_the_interval_of_a_difference_holds_the_truth_and_knows_no_difference() 
     assert found.difference[1] < expected < found.difference[2]
 
 
+def test_a_hold_out_of_one_small_micrograph_shows_no_difference() -> None:
+    truth = np.random.default_rng(1).integers(0, 2, (64, 64)).astype(np.uint8)
+    one = compare([truth], [1 - truth], [truth], 2)
+    assert (one.champion[0], one.candidate[0], one.difference[0]) == (0.0, 1.0, 1.0)
+    assert np.isnan([*one.champion[1:], *one.candidate[1:], *one.difference[1:]]).all()
+    assert one.verdict == "no difference shown"
+
+
 @pytest.fixture(scope="module")
 def champion(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that knows the phases by their greys, the other way round than users paint them."""
@@ -244,6 +252,8 @@ def test_pairs_that_cannot_train_are_left_out_and_the_report_says_so(
     tiny = pair_rows(pairs, "train", 3)
     for path in (tiny["image"], tiny["mask"]):
         Image.fromarray(np.zeros((1, 1), np.uint8)).save(path)
+    other = pair_rows(pairs, "train", 4)
+    Image.fromarray(1 - field(4)[1]).save(other["mask"])
     bad = [pair_rows(pairs, part, 10 + seed) for seed, part in enumerate((*parts, *parts[1:]))]
     Image.new("RGB", (64, 64), (0, 200, 90)).save(bad[0]["mask"])  # foreign colours
     Path(bad[1]["image"]).write_bytes(Path(bad[1]["image"]).read_bytes()[:300])
@@ -254,9 +264,11 @@ def test_pairs_that_cannot_train_are_left_out_and_the_report_says_so(
     settings = {"steps": 2, "batch": 2, "patch_px": 32, "evaluate_every": 1}
     made = tmp_path / "out"
     made.mkdir()
-    task = RetrainingTask("f" * 64, [*good, tiny, *bad], str(champion), str(made), settings)
+    task = RetrainingTask("f" * 64, [*good, tiny, other, *bad], str(champion), str(made), settings)
     report = retrain(task)
-    assert report["counts"] == {"train": 2, "validation": 1, "hold-out": 1}
+    assert report["counts"] == {"train": 3, "validation": 1, "hold-out": 1}
+    (exchanged,) = [one["name"] for one in report["notes"] if "phases exchanged" in one["note"]]
+    assert exchanged == "view 4.png"
     left_out = {one["name"]: (one["part"], one["reason"]) for one in report["left_out"]}
     assert list(left_out) == [f"view {seed}.png" for seed in range(10, 15)]
     assert left_out["view 10.png"][0] == "train"
@@ -268,7 +280,9 @@ def test_pairs_that_cannot_train_are_left_out_and_the_report_says_so(
     page = (made / "report.html").read_text()
     assert "whose mask does not fit: 5." in page
     assert "マスクが合わないため使用しなかった組：5。" in page
-    assert page.count("view 11.png must be a whole PNG image") == 2
+    assert page.count("mask must be painted in") == 1
+    assert "マスクは" in page
+    assert "view 4.png: bright はここでは dark より暗く、ほかの 3 組では明るく" in page
 
     task = RetrainingTask("f" * 64, [*good[:2], bad[2]], str(champion), str(made), settings)
     with pytest.raises(ValueError, match=r"got none to hold-out \(view 12\.png: .*size of its"):

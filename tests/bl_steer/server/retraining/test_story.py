@@ -35,10 +35,10 @@ LONG_MS = 60_000
 SMALL = {"network": "unet", "widths": (4, 8), "batch": 2, "patch_px": 32, "calibrate": False}
 
 
-def film(seed: int, *, inverted: bool = True) -> tuple[Any, Any]:
+def film(seed: int, *, inverted: bool = True, size_px: int = 64) -> tuple[Any, Any]:
     """Return a micrograph of three phases, and their labels."""
     rng = np.random.default_rng(seed)
-    smooth = gaussian_filter(rng.normal(size=(64, 64)), 4)
+    smooth = gaussian_filter(rng.normal(size=(size_px, size_px)), 4)
     labels = np.digitize(smooth, np.quantile(smooth, (1 / 3, 2 / 3)))
     greys = np.array([60, 120, 180] if inverted else [180, 120, 60])
     grey = greys[labels] + rng.normal(0, 8, labels.shape)
@@ -88,7 +88,8 @@ def give_pairs(site: Any, numbers: range) -> list[str]:
     """Upload micrographs with whole masks; return the ids of the micrographs."""
     browser, images = site.browser(), []
     for number in numbers:
-        image, labels = film(number)
+        # The first is held out: it has the pixels for an interval.
+        image, labels = film(number, size_px=64 if number else 128)
         sample = f"Film {number}"
         ids = [
             uploaded(browser, name, png(array), sample=sample)

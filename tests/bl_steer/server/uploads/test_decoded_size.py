@@ -166,8 +166,8 @@ def edited(kind: str, at: int, patch: bytes) -> bytes:
         ("npy", edited("npy", 10, b"("), "header cannot be read"),
         ("npy", SOUND["npy"].replace(b"(5, 7)", b"(5,-7)"), "npy of the shape"),
         ("npy", SOUND["npy"][:-1], "announces 140 bytes and has fewer"),
-        ("zip", b"PK\x05\x06", "zip without a directory"),
-        ("zip", b"PK\x03\x04" + b"\0" * 40, "zip without a directory"),
+        ("zip", b"PK\x05\x06", "zip that is cut off"),
+        ("zip", b"PK\x03\x04" + b"\0" * 40, "zip that is cut off"),
         ("zip", edited("zip", len(SOUND["zip"]) - 10, b"\xff\xff\xff\x7f"), "zip of 2 files"),
     ],
 )

@@ -36,7 +36,7 @@ def test_equal_files_that_come_at_the_same_time_are_both_taken(
                 take_in, database, store, ann, Arrived(table, table.name), may_train=False
             )
             time.sleep(0.5)  # it looks for the row, and waits for this transaction
-        assert upload.result(timeout=30).sha256 == sha256
+        assert upload.result(timeout=120).sha256 == sha256
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Blob)) == 1
 
@@ -63,7 +63,7 @@ def test_files_that_come_at_the_same_time_keep_within_the_quota(
             waiting = [pool.submit(take, table) for table in tables]
             time.sleep(0.5)
         for upload in waiting:
-            upload.result(timeout=30)
+            upload.result(timeout=120)
     with database.read() as session:
         assert used_bytes(session, ann.id) == quota
     with pytest.raises(Refused, match="your files may take"):
@@ -90,5 +90,5 @@ def test_a_file_that_is_stored_again_while_it_is_to_be_deleted_stays(
             time.sleep(0.5)  # it has seen that the file is idle, and waits for this transaction
             with table.open("rb") as file:
                 store.put(file)
-        assert deleted.result(timeout=30) == 0
+        assert deleted.result(timeout=120) == 0
     assert store.has(sha256)

@@ -7,17 +7,22 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from bl_steer.server.errors import Refused
 from bl_steer.server.sandbox.limits import process_tree
 from bl_steer.server.sandbox.run import sandbox_problem
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.viewing import decoders
 from bl_steer.server.viewing.decoders import PREFIX, Decoder, Decoders
 from bl_steer.server.viewing.decoding import INFO, VALUES, Request
-from bl_steer.server.viewing.planes import PlaneCache, Stored, sweep_views
+from bl_steer.server.viewing.planes import Info, PlaneCache, Planes, Stored, sweep_views
+from bl_steer.server.viewing.scenes import describe_view
+from bl_steer.server.viewing.views import Layer, View
 from tests.bl_steer.server.segmented import GREY, png
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -96,6 +101,43 @@ def test_a_decoder_cannot_change_what_it_is_given(ready: Decoders) -> None:
     given = {options.split(",")[0] for place, options in mounts if place == "/job/in"}
     assert given == {"ro"}
     decoder.close()
+
+
+def test_a_file_whose_sandbox_fails_once_is_read_and_one_where_it_fails_again_is_told(
+    settings: ServerSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a folder that the sandbox is to show goes for a moment."""
+    cache, store = PlaneCache(settings), FileStore(settings.files)
+    sha256, _ = store.put(io.BytesIO(png(GREY)))
+    stored = Stored(sha256, "断面.png")
+    real, failing = decoders.started_in_sandbox, [True, True, True]
+
+    def start(command: Any, *, readable: Any, **options: Any) -> Any:
+        gone = {Path("/job/gone"): settings.folder / "gone"} if failing and failing.pop() else {}
+        return real(command, readable={**readable, **gone}, **options)
+
+    monkeypatch.setattr(decoders, "started_in_sandbox", start)
+    view = View("file", {"image": Layer(stored)})
+    for language, said in (("en", "Try again"), ("ja", "もう一度")):
+        failing[:] = [True, True]
+        with pytest.raises(Refused) as refused:
+            describe_view(view, lambda one: cache.open(one, store), base="", language="en")
+        assert (refused.value.status, failing) == (503, [])
+        assert said in refused.value.in_language(language)
+    failing[:] = [True]
+    assert np.array_equal(cache.open(stored, store)[0], GREY)
+    cache.close()
+
+
+def test_a_part_that_may_come_later_is_not_left_out_without_a_word() -> None:
+    def opened(stored: Stored) -> Planes:
+        if stored.name == "labels":
+            raise Refused(503, "refused.not_decoded")
+        return Planes(Info(shapes=[(2, 2)]), GREY[:2, :2].ravel())
+
+    layers = {name: Layer(Stored("0", name)) for name in ("image", "labels")}
+    with pytest.raises(Refused, match="ended unexpectedly"):
+        describe_view(View("file", layers), opened, base="", language="en")
 
 
 def test_values_are_the_same_with_and_without_a_ready_decoder(settings: ServerSettings) -> None:

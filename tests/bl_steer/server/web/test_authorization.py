@@ -1,13 +1,20 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from sqlalchemy.exc import DataError
+from starlette.requests import ClientDisconnect, Request
 
 from bl_steer.server.auth.rate_limits import WrongPasswords
-from bl_steer.server.web.access_log import latest_requests
+from bl_steer.server.auth.tokens import new_token
+from bl_steer.server.db.tables import AccessRecord
+from bl_steer.server.web import app as web_app
+from bl_steer.server.web.access_log import latest_requests, masked
 
 XSS = [
     "<script>alert(1)</script>",
@@ -243,6 +250,88 @@ def test_secrets_of_paths_stay_out_of_the_access_log(site: Any) -> None:
         paths = [one.path for one in latest_requests(session, limit=1000)]
     assert "/s/{token}" in paths
     assert not [path for path in paths if "a-secret-token" in path]
+
+
+@pytest.mark.parametrize("word", ["s", "reset", "join"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "/{0}/{1}/",
+        "/{0}/{1}/nix",
+        "//{0}/{1}",
+        "/{0}//{1}",
+        "/{0}%2F{1}",
+        "/{0}%252f{1}",
+        "/%{2:x}{3}/{1}",
+        "/./{0}/{1}",
+        "/nix/{0}/{1}",
+        "\\{0}\\{1}",
+        "/{0};v=1/{1}",
+        "/{0}:{1}",
+        "/／{0}/{1}",
+        "/ {0} / {1}",
+        "/_{0}/{1}",
+    ],
+)
+def test_a_mistyped_link_is_masked_in_every_spelling(form: str, word: str) -> None:
+    for spelt in (word, word.upper(), word.title()):
+        path = form.format(spelt, "Ab1-Cd2_Ef3", ord(spelt[0]), spelt[1:])
+        for known in (path, unquote(path)):
+            assert "Ef3" not in masked(known), known
+            assert "Ab1" not in masked(known), known
+    for token in (new_token(), f"{new_token()[:-9]}-{word}_end", f"{word}-{new_token()}"):
+        assert masked(f"/link{token}x") == "/…"
+        assert masked(f"/shared/{token[:-1]}") == "/shared/…"
+
+
+def test_paths_without_secrets_are_told_as_they_are() -> None:
+    whole = (
+        "/jobs/11111111-2222-3333-4444-555555555555/outputs/s-1.tif",
+        "/s/{token}/tables/{name}",
+        "/wp-login.php",
+        "/jobs/1/",
+        "/Tests/1",
+    )
+    assert [masked(path) for path in whole] == list(whole)
+
+
+def test_mistyped_links_stay_out_of_the_access_log_its_page_and_the_log_file(
+    site: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = site.stranger()
+    for word in ("s", "reset", "join"):
+        for path in ("{}/Hush1/", "{}/Hush1/nix", "/{}/Hush1", "{}%2FHush1"):
+            client.get(f"{site.address}/{path.format(word)}")
+            client.delete(f"{site.address}/{path.format(word.upper())}")
+    early = AccessRecord(time=1.0, method="GET", path="/s/Hush1/", status=404, address="", ms=1.0)
+    site.context.log.flush()
+    with site.context.database.read() as session:
+        paths = [one.path for one in latest_requests(session, limit=1000)]
+    assert not [path for path in paths if "Hush1" in path]
+    assert "Hush1" not in caplog.text
+
+    site.context.log.add(early)  # as it was recorded by earlier versions
+    site.context.log.flush()
+    site.user("root@example.org", "admin")
+    page = site.browser("root@example.org").get("/admin/access")
+    assert "/s/…" in page.text
+    assert "Hush1" not in page.text
+
+
+def test_what_goes_wrong_on_a_mistyped_link_is_logged_without_its_secret(
+    site: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    scope = {"type": "http", "method": "GET", "path": "/S/Hush1/", "query_string": b""}
+    request = Request({**scope, "headers": [], "app": site.app, "state": {}})
+    for handler, error in (
+        (web_app._gone, ClientDisconnect()),
+        (web_app._unstorable, DataError("", {}, ValueError("beyond"))),
+        (web_app._unexpected, RuntimeError("odd")),
+    ):
+        caplog.clear()
+        asyncio.run(handler(request, error))
+        assert "/S/…" in caplog.text, handler
+        assert "Hush1" not in caplog.text, handler
 
 
 def test_head_is_answered_as_get_without_the_body(site: Any) -> None:

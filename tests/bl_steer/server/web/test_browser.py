@@ -24,6 +24,12 @@ from PIL import Image
 from tests import fork_server
 
 PASSWORD = "correct horse battery"
+SENT_THRICE = """form => {
+  let sent = 0;
+  addEventListener("submit", event => { sent += !event.defaultPrevented; event.preventDefault(); });
+  for (let times = 0; times < 3; times++) form.requestSubmit();
+  return sent;
+}"""
 LONG_MS = 60_000
 """What a loaded machine may need for a step of milliseconds."""
 
@@ -315,3 +321,16 @@ def test_an_administrators_header_is_one_row_and_low_on_a_narrow_screen_and_hide
         assert max(rows) - min(rows) < height, "the menu is one row, two in longer English"
         rows = page.eval_on_selector_all(".brand, .corner button, .corner .me", middles)
         assert max(rows) - min(rows) < 10, "and all else another"
+
+
+def test_a_second_click_sends_no_form_again(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    """By any form; those that start or make something do so once by their number, too."""
+    with site_module.running_site(tmp_path / "twice") as site:
+        site.user()
+        page = chromium.new_context().new_page()
+        sign_in(page, site.address, "/account")
+        form = page.locator("form[action='/account/keys']")
+        form.locator("input[name=name]").fill("mine")
+        assert form.evaluate(SENT_THRICE) == 1

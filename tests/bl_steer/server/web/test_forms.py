@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from bl_steer.processing.registry import find_analysis
+from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.server.languages import text
 from bl_steer.server.web.forms import PREFIX, FormField, fields_of, problems_of, values_of
 
@@ -101,6 +101,53 @@ def test_too_few_or_too_many_edges_of_a_voxel_are_told_as_such(typed: str) -> No
     problems = problems_of(Params, values_of(Params, form(voxel_nm=typed)), "en")
     said = f"Must be three numbers z, y, x, separated by commas, got {typed}."
     assert problems == {"voxel_nm": said}
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "0,0,0",
+        "-1,2,3",
+        "nan,1,1",
+        "1e400,1,1",
+        "1,inf,1",
+        "1,1,1e-9",
+        "1e300,1e300,1e300",
+        "1;0,0;1",
+    ],
+)
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_a_voxel_that_cannot_be_is_refused_at_the_form(typed: str, language: str) -> None:
+    model = find_analysis("structure").Params
+    values = values_of(model, form(voxel_size_nm=typed))
+    problems = problems_of(model, values, language)
+    shown = ", ".join(values["voxel_size_nm"])
+    told = text(language, "invalid.value_error.voxel_size_nm", got=shown)
+    assert problems == {"voxel_size_nm": told}
+    with pytest.raises(ValueError, match="a voxel must have"):
+        make_params(find_analysis("structure"), {"voxel_size_nm": values["voxel_size_nm"]})
+
+
+@pytest.mark.parametrize("typed", ["-1,2,30,30", "1,-2,30,30", "1,2,0,30", "1,2,30,15"])
+@pytest.mark.parametrize("analysis", ["align-slices", "reconstruct"])
+def test_a_box_of_marks_that_cannot_be_is_refused_at_the_form(typed: str, analysis: str) -> None:
+    model = find_analysis(analysis).Params
+    (said,) = problems_of(model, values_of(model, form(marks=typed)), "en").values()
+    assert said.startswith("Must be a box")
+    assert problems_of(model, values_of(model, form(marks="1,2,30,30")), "en") == {}
+
+
+def test_true_is_no_number() -> None:
+    advise = find_analysis("advise")
+    for name in ("pitch", "n_points", "seed"):
+        assert problems_of(advise.Params, {name: True}, "en") == {
+            name: "Must be a number, got true."
+        }
+        with pytest.raises(ValueError, match=f"{name}=True .must be a number"):
+            make_params(advise, {name: True})
+    assert problems_of(Params, {"voxel_nm": [1, True, 1]}, "en").keys() == {"voxel_nm"}
+    assert problems_of(Params, {"views": True}, "en").keys() == {"views"}
+    assert problems_of(Params, {"smooth": True, "width_nm": 1, "number": 2}, "en") == {}
 
 
 def test_packages_bring_their_texts_in_both_languages() -> None:

@@ -56,7 +56,7 @@ def test_a_wrong_number_of_days_is_told_beside_its_box(site: Any, browser: Any, 
     answer = browser.post(f"{path}/shares", {"days": days})
     panel = answer.text.partition('id="share"')[2]
     assert answer.status_code == 422
-    assert "Days must be a positive number, at most 365." in panel
+    assert f"Days must be a positive number, at most 365, got &#39;{days}&#39;" in panel
     assert f'value="{days}"' in panel
     assert links_of(site, path) == 0
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import io
+import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import select
 
 from bl_steer.server.client import Client, ServerError
+from bl_steer.server.db.tables import AuditRecord, Correction, Snapshot
 from bl_steer.server.jobs.leases import Output, Produced
 from bl_steer.server.jobs.queue import finish
 from bl_steer.server.retraining.pairs import training_pairs
 from bl_steer.server.sandbox.run import sandbox_problem
+from bl_steer.server.uploads.uploads import uploads_of
 from tests.bl_steer.files.annotations import written as w
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -82,7 +86,8 @@ def test_a_mask_from_the_result_page_makes_a_pair_and_a_wrong_one_is_explained(s
     assert "(0, 255, 0)" in green.text
     broken = give(browser, job_id, "m.png", png(PAINTED)[:200], upload_id)
     assert broken.status_code == 422
-    assert "cannot be read as a pair" in broken.text
+    assert "m.png" in broken.text
+    assert "PNG that is cut off" in broken.text
     table = give(browser, job_id, "points.csv", b"x,y\n1,2\n", upload_id)
     assert table.status_code == 422
     assert "points.csv must be a TIFF" in table.text
@@ -114,7 +119,7 @@ def test_a_program_gives_labels_and_hears_in_its_language(site: Any, tmp_path: P
         mask_id = server.give_mask(job_id, good)
         assert pairs(site) == [(upload_id, mask_id)]
         small = w.labelme(tmp_path / "small.json", [w.labelme_shape("pore", w.OUTER)], (48, 64))
-        with pytest.raises(ServerError, match=r"size of its image, \(24, 32\), got \(48, 64\)"):
+        with pytest.raises(ServerError, match=r"マスクの大きさ \(48, 64\)（labelme"):
             server.give_mask(job_id, small)
         with pytest.raises(ServerError) as told:
             server.give_mask(job_id, good, image="another")
@@ -144,6 +149,47 @@ def test_outlines_of_a_tool_are_a_mask_and_how_they_were_read_is_said(
     given = give(browser, job_id, "c.json", many.read_bytes(), upload_id)
     assert given.status_code == 200, given.text
     assert len(pairs(site)) == 1, "the later one takes the place of the earlier one"
+
+
+def test_a_later_mask_takes_the_place_of_the_earlier_one_unless_something_holds_that(
+    site: Any,
+) -> None:
+    user = site.user()
+    browser = site.browser()
+    job_id, upload_id = segmented(site, browser)
+
+    def files() -> list[str]:
+        with site.context.database.read() as session:
+            return [one.id for one in uploads_of(session, user.id)[0] if one.id != upload_id]
+
+    assert "takes the place" not in give(browser, job_id, "m.png", png(PAINTED), upload_id).text
+    (first,) = files()
+    told = give(browser, job_id, "m.png", png(LABELS), upload_id).text
+    assert "takes the place of the one that you gave before, which is deleted" in told
+    (second,) = files()
+    assert second != first
+    assert pairs(site) == [(upload_id, second)]
+    with site.context.database.read() as session:
+        assert len(session.scalars(select(Correction)).all()) == 2, "who gave what, and when"
+        events = select(AuditRecord).where(AuditRecord.object == first)
+        assert [one.action for one in session.scalars(events)] == ["file delete"]
+
+    manifest = {"pairs": [{"image_id": upload_id, "mask_id": second}]}
+    with site.context.database.write() as session:  # as a retraining on a slow clock takes it
+        session.add(Snapshot(sha256="5" * 64, manifest=manifest, created=time.time() - 600.0))
+    answer = site.program(user, "files:write", "jobs:write").post(
+        f"/api/v1/jobs/{job_id}/masks",
+        params={"file_name": "n.png"},
+        content=png(LABELS),
+        headers={"Accept-Language": "ja"},
+    )
+    assert answer.status_code == 201, answer.text
+    assert "ファイルに残ります" in answer.json()["notes"][-1]
+    assert set(files()) == {second, answer.json()["id"]}
+    made = browser.post("/analyses/structure", {"file": files()[0], "p.voxel_size_nm": "9,9,9"})
+    assert made.status_code == 303, made.text
+    give(browser, job_id, "o.png", png(LABELS), upload_id)
+    assert len(files()) == 3, "a job is of one, a training of another"
 
 
 def test_only_micrographs_that_are_for_training_and_finished_segmentations_take_masks(

@@ -182,7 +182,7 @@ def test_a_connection_that_is_kept_goes_on_after_each_kind_of_error(site: Any) -
         raise AttributeError("a fault of a route")
 
     where = urlsplit(site.address)
-    connection = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=10)
+    connection = http.client.HTTPConnection(where.hostname or "", where.port or 0, timeout=60)
     try:
         for method, path, body, expected in (
             ("GET", "/breaks", None, 500),

@@ -149,7 +149,7 @@ def test_a_result_page_shows_the_first_rows_of_each_table_the_chosen_ones_first(
     assert [column.numeric for column in suggestions.columns] == [True, False]
     assert not suggestions.more
     assert (len(long.rows), long.more) == (MAX_ROWS, True)
-    assert [*long.rows[1]] == ["1", "0.3333", "α"]
+    assert [*long.rows[1]] == ["1", "0.3333", "α"]  # a place, to a thousandth of a step
     assert [column.numeric for column in long.columns] == [True, True, False]
     assert len(view.files) == 5
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import select
 
-from bl_steer.server.db.tables import Correction, Retraining
-from bl_steer.server.retraining.run import Retrainings
-from bl_steer.server.retraining.schedule import start_waiting
+from bl_steer.server.db.tables import Correction, Job, Retraining
+from bl_steer.server.retraining.run import RetrainingFailed, Retrainings
+from bl_steer.server.retraining.schedule import open_retraining, start_waiting
+from bl_steer.server.retraining.settings import RetrainingSettings
+from bl_steer.server.sandbox import run as sandbox
 from bl_steer.server.sandbox.run import sandbox_problem
-from tests.bl_steer.server.segmented import GREY, LABELS, png, segmented, uploaded
+from tests.bl_steer.server.segmented import GREY, LABELS, png, segmented, uploaded, work
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 
@@ -47,9 +50,36 @@ def test_the_least_sure_field_comes_first_until_it_is_painted(site: Any) -> None
     assert "Ann" in pairs
     others = site.browser("ben@example.org").get("/training").text
     assert "film" not in others
+    with site.context.database.read() as session:
+        (mask,) = session.scalars(select(Correction.mask_id))
+    assert browser.post(f"/files/{mask}/delete").status_code == 303
+    queue, _, pairs = browser.get("/training").text.partition("Your pairs")
+    assert "film 1" in queue, "whoever deletes a mask may paint another"
+    assert "film 1" not in pairs
     assert (
         site.browser("ben@example.org").get(f"/jobs/{jobs[1]}/paint/field_000").status_code == 404
     )
+
+
+def test_an_image_too_small_to_train_on_is_named_and_not_ranked(site: Any, tmp_path: Path) -> None:
+    """Five by five pixels are unsure enough to come first."""
+    site.user()
+    browser = site.browser()
+    for edge, sample in ((5, "chip"), (64, "film")):
+        grey = np.random.default_rng(edge).integers(0, 256, (edge, edge)).astype(np.uint8)
+        upload_id = uploaded(browser, f"{edge}.png", png(grey), sample=sample)
+        browser.post("/analyses/segment", {"file": upload_id, "p.pixel_size_nm": "10"})
+        job_id = work(site, tmp_path / sample)
+        with site.context.database.write() as session:
+            job = session.get_one(Job, job_id)
+            job.provenance = {**job.provenance, "mean_uncertainty": {"field_000": 1 / edge}}
+    queue, _, _ = browser.get("/training").text.partition("Your pairs")
+    rows, _, left_out = queue.partition("Left out")
+    assert "film" in rows
+    assert "chip" not in rows
+    assert "chip (5 × 5 px)" in left_out
+    japanese = browser.get("/training", headers={"Accept-Language": "ja"}).text
+    assert "除いた画像：" in japanese
 
 
 def test_a_file_that_is_not_for_training_is_not_offered_to_be_painted(site: Any) -> None:
@@ -95,6 +125,28 @@ def test_a_retraining_is_begun_from_the_page_once_there_are_three_specimens(site
     page = browser.get("/training").text
     assert "withdrawn or deleted" in page
     assert start_waiting(retrainings, now=time.time() + 10) is None
+
+
+def test_a_retraining_whose_sandbox_cannot_be_set_up_fails_and_another_may_begin(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.user()
+    browser = site.browser()
+    for number in range(3):
+        upload_id = uploaded(browser, f"{number}.png", image(number), sample=f"film {number}")
+        give(browser, segmented(site, browser, upload_id))
+    monkeypatch.setattr(sandbox, "PAUSES_S", (0.01, 0.01))
+    gone = RetrainingSettings(champion=str(site.context.settings.folder / "gone"))
+    retrainings = Retrainings(site.context.settings, site.context.database, gone)
+    retraining_id = retrainings.begin(actor="test")
+    with pytest.raises(RetrainingFailed, match="could not be started"):
+        retrainings.carry_out(retraining_id)
+    with site.context.database.read() as session:
+        row = session.get_one(Retraining, retraining_id)
+        assert (row.state, row.package_sha256) == ("failed", None)
+        assert open_retraining(session) is None
+    assert "Can&#39;t find source path" in browser.get("/training").text
+    assert browser.post("/training").status_code == 303
 
 
 def test_what_a_retraining_came_to_stands_on_the_page_in_both_languages(site: Any) -> None:

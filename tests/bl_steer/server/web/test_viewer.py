@@ -187,6 +187,9 @@ def test_the_networks_labels_are_taken_where_one_says_so(bench: Bench, chromium:
     page.click("#clear")
     page.click("#save")
     page.wait_for_selector("#paint-problem:has-text('Nothing is painted yet')")
+    page.click("#suggest")
+    page.wait_for_selector("#paint-problem:has-text('Paint a little of two phases')")
+    assert not page.is_visible("#paint-saved"), "asked before anything is sent"
     page.keyboard.press("a")
     x, y = middle_of(page, ".pane .view")
     page.mouse.click(x, y)
@@ -202,6 +205,35 @@ def test_the_networks_labels_are_taken_where_one_says_so(bench: Bench, chromium:
     assert mask[0, 0] == 2
     assert set(np.unique(mask)) <= {0, 1, 2}
     assert errors == []
+
+
+def test_a_page_says_that_it_saves_and_offers_another_try_where_nothing_came(
+    bench: Bench, chromium: Any
+) -> None:
+    path = f"/jobs/{bench.job}/paint/field_000"
+    held: list[Any] = []
+    page, _ = signed_in(chromium, bench.site, f"/jobs/{bench.job}", locale="en-GB")
+    scene = f"{bench.site.address}/jobs/{bench.job}/views/field_000"
+    page.route(scene, lambda route: route.abort())
+    page.goto(bench.site.address + path)
+    page.wait_for_selector(".viewer-problem:has-text('The image did not come')")
+    page.unroute(scene)
+    page.click(".viewer-again button")
+    page.wait_for_selector("#save:enabled")
+    assert not page.is_visible(".viewer-again")
+    page.route("**/masks", lambda route: held.append(route))
+    page.click("#all")
+    width = "document.getElementById('save').offsetWidth"
+    wide = page.evaluate(width)
+    page.click("#save")
+    page.wait_for_selector("#save:has-text('Saving …')")
+    assert page.evaluate(width) == wide, "a second click must not meet the link beside it"
+    assert page.is_disabled("#save"), "a second click saves nothing twice"
+    for route in held:
+        route.continue_()
+    page.wait_for_selector("#paint-saved:has-text('is kept for training')")
+    assert page.inner_text("#save") == "Save as a pair for training"
+    assert len(held) == 1
 
 
 def test_without_scripts_the_pictures_stay(bench: Bench, chromium: Any) -> None:

@@ -218,8 +218,10 @@ def _taken_by_hue(
             continue
         first = int(np.argmax(np.where(odd, shares, 0)))
         others = f", and others in {(shares[odd].sum() - shares[first]):.2%}," * bool(odd.sum() > 1)
+        # Pixels at rims, which are not certain yet, have it too.
+        whole = float((np.rint(colours) == shades[first]).all(axis=-1).mean())
         yield (
-            f"Colour {tuple(shades[first].tolist())} in {shares[first]:.2%} of the pixels{others} "
+            f"Colour {tuple(shades[first].tolist())} in {whole:.2%} of the pixels{others} "
             f"is taken for {phase.name}, painted {phase.paint}, by its hue: where it is another "
             "phase, name both colours."
         )

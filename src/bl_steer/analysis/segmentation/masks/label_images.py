@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
+from bl_steer.analysis.segmentation.phases import UNLABELLED, Phase, Phases
 
 __all__ = ["labels_of_greys"]
 
@@ -71,11 +71,13 @@ def _labels_of_numbers(
         if bare is not None:
             known = [*range(len(phases) + (bare == UNLABELLED)), UNLABELLED]
         wrong = [v for v in values.tolist() if v not in known]
+        right = [v for v in values.tolist() if v in known]
         share = np.mean(~np.isin(mask, known))
         raise ValueError(
-            f"labels must be 0 to {known[-2]} or {UNLABELLED} (unlabelled), got "
-            f"{wrong[:8]}{' and more' * (len(wrong) > 8)} in {share:.2%} of the pixels; paint the "
-            "mask in colours, or save the label of each pixel"
+            f"labels must be 0 to {known[-2]} or {UNLABELLED} (unlabelled) for the phases "
+            f"{', '.join(phases.names)}, got {wrong[:8]}{' and more' * (len(wrong) > 8)} in "
+            f"{share:.2%} of the pixels{f', beside {right}' if right else ''}; "
+            f"{_remedy(values, mask, bare)}"
         )
     lookup = np.array([labels[value] for value in values.astype(int).tolist()], np.uint8)
     decoded = lookup[np.searchsorted(values, mask)]
@@ -89,6 +91,22 @@ def _labels_of_numbers(
         )
         return decoded, [hint], counted
     return decoded, [], counted
+
+
+def _remedy(values: NDArray[Any], mask: NDArray[Any], bare: int | None) -> str:
+    """Say how values that are no labels of the phases are to be told, or saved."""
+    saved = "save the numbers 0, 1, … of the phases, or paint the mask in colours"
+    if mask.dtype.kind == "f" or bare not in (None, UNLABELLED):
+        return saved
+    numbers = values.astype(int).tolist()
+    for count in range(2, len(numbers) + 1):
+        named = Phases(
+            tuple(Phase(str(k), (k, k + 1, 0) if k else None, (0, 0, 0)) for k in range(count))
+        )
+        labels = _table(numbers, mask, named, bare) or {}
+        if {*labels.values(), UNLABELLED} == {*range(count), UNLABELLED}:
+            return f"these are numbers of {count} phases: give phases=NAMES of all {count}"
+    return saved
 
 
 def _table(

@@ -10,6 +10,8 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import few_levels
+from bl_steer.analysis.margins import listed, margins_of, why
 from bl_steer.analysis.segmentation.masks.decoding import decode_mask
 from bl_steer.analysis.segmentation.masks.outlines import labels_of_regions
 from bl_steer.analysis.segmentation.masks.report import DecodedMask
@@ -17,8 +19,8 @@ from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.files.annotations import is_annotation, read_annotation
 from bl_steer.files.formats import FORMATS, LOSSY
 from bl_steer.files.ilastik import read_export
-from bl_steer.files.image_pages import MAX_PIXELS, read_pages
 from bl_steer.files.images import Micrographs, read_colours, read_indices
+from bl_steer.files.images.pages import MAX_PIXELS, read_pages
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["read_mask"]
@@ -50,6 +52,14 @@ def read_mask(
     ValueError
         If the file cannot be read, or does not fit.
     """
+    mask = _read(path, phases, micrograph, unpainted, called)
+    notes = (*mask.report.notes, *_painted_margins(micrograph.fields[0], mask.labels))
+    return replace(mask, report=replace(mask.report, notes=notes))
+
+
+def _read(
+    path: Path, phases: Phases, micrograph: Micrographs, unpainted: str | None, called: str | None
+) -> DecodedMask:
     image = micrograph.fields[0]
     if is_annotation(path):
         annotation = read_annotation(path, called or micrograph.path.name)
@@ -84,6 +94,20 @@ def read_mask(
         *_smeared(mask.report.smeared, path),
     )
     return replace(mask, report=replace(mask.report, notes=notes))
+
+
+def _painted_margins(image: NDArray[Any], labels: NDArray[np.uint8]) -> list[str]:
+    """Say that a mask has phases where the image shows no specimen, at its sides."""
+    if image.shape != labels.shape or few_levels([image]):
+        return []
+    _, strips = margins_of(image, (0, True))
+    painted = [strip for strip in strips if (strip.within(labels) != UNLABELLED).any()]
+    if not painted:
+        return []
+    return [
+        f"The image holds {listed(painted)}, of which phases are learnt, for the mask has some "
+        f"there: {why(painted)}; crop both, or leave it unlabelled."
+    ]
 
 
 def _smeared(share: float, path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from bl_steer.analysis.segmentation.appearance import ASPECTS, appearance
+from bl_steer.analysis.segmentation.conditions.appearance import ASPECTS, appearance
 from bl_steer.analysis.segmentation.from_files import inputs_from_files
 from bl_steer.analysis.segmentation.planning.learning import (
     curve_of,
@@ -24,6 +24,7 @@ from bl_steer.analysis.segmentation.planning.planner import design_acquisition, 
 from bl_steer.analysis.segmentation.scores import Score
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.segmentation.training.card import score_to_dict
 from bl_steer.analysis.segmentation.training.checkpoint import resumable
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import TrainingSet
@@ -57,7 +58,7 @@ def plan_number_of_pairs(
     most = max(sizes)
     return {
         "sizes": list(sizes),
-        "miou": [[score.miou, score.miou_low, score.miou_high] for score in scores],
+        "miou": [score_to_dict(score, data.phases.names)["miou"] for score in scores],
         "predicted": {str(n): list(curve.predict(n)) for n in (most, 2 * most, 4 * most)},
         "advice": curve.advice(most),
         "figure": str(out / "learning_curve.png"),
@@ -107,7 +108,7 @@ def rank_unlabelled(
 ) -> list[dict[str, Any]]:
     """Rank unlabelled micrographs: which to label next."""
     network = find_model(model)
-    inputs = inputs_from_files(paths)
+    inputs = inputs_from_files(paths, every=True)
     uncertainty, features = [], []
     for number, image in enumerate(inputs.arrays.values(), 1):
         uncertainty.append(float(segment(network, image).uncertainty.mean()))

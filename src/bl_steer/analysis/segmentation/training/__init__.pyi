@@ -7,6 +7,7 @@ from .card import train_model as train_model
 from .checkpoint import load_checkpoint as load_checkpoint
 from .checkpoint import resumable as resumable
 from .checkpoint import save_checkpoint as save_checkpoint
+from .exchanged import exchanged_phases as exchanged_phases
 from .forest import grown as grown
 from .from_files import evaluate as evaluate
 from .from_files import train as train

@@ -12,15 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.acquisition import Acquisition
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
-from bl_steer.analysis.segmentation.networks import NETWORKS, SegmentationNetwork
+from bl_steer.analysis.segmentation.conditions.acquisition import Acquisition
+from bl_steer.analysis.segmentation.conditions.polarity import Polarity
+from bl_steer.analysis.segmentation.model import SegmentationModel, prepared, uncorrected
+from bl_steer.analysis.segmentation.networks import (
+    NETWORKS,
+    FilmNetwork,
+    SegmentationNetwork,
+)
 from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.scores import Score, score
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.training.calibration import calibrated_if_better
 from bl_steer.analysis.segmentation.training.forest import grown
-from bl_steer.analysis.segmentation.training.loop import Training, check_pairs, uncorrected
+from bl_steer.analysis.segmentation.training.loop import Training, check_pairs
 from bl_steer.analysis.segmentation.training.orientation import axis_across_layers
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
@@ -50,7 +55,8 @@ def train_model(
     Parameters
     ----------
     folder : for the checkpoint, and for the model at the end; None saves nothing
-    start : a trained model of the same network and phases, to be trained further
+    start : a trained model of the same network and phases, to be trained further; its step for
+        films is kept where `settings` say nothing of it, and stands in the card's settings
 
     Raises
     ------
@@ -79,7 +85,7 @@ def evaluate_model(
 def score_to_dict(result: Score, names: Sequence[str]) -> dict[str, Any]:
     """Return a score as JSON-compatible data, each number with its interval."""
     return {
-        "miou": [result.miou, result.miou_low, result.miou_high],
+        "miou": [result.miou, _number(result.miou_low), _number(result.miou_high)],
         "iou": {
             name: [_number(result.iou[i]), _number(result.iou_low[i]), _number(result.iou_high[i])]
             for i, name in enumerate(names)
@@ -97,6 +103,9 @@ def _trained(
     progress: Progress | None,
     start: SegmentationModel | None,
 ) -> SegmentationModel:
+    if settings.film_log_odds is None and start is not None:
+        settings = settings.model_copy(update={"film_log_odds": start.film_log_odds})
+    _check_film_log_odds(settings, len(data.phases))
     train, validation = ([row.pair for row in part] for part in (data.train, data.validation))
     history: list[dict[str, float]] = []
     rising, quick_look = False, None
@@ -116,6 +125,8 @@ def _trained(
         network = prepared(network)
         if settings.calibrate:
             network = prepared(calibrated_if_better(network, validation, len(data.phases)))
+        if settings.film_log_odds:
+            network = prepared(FilmNetwork(network, settings.film_log_odds))
     model = SegmentationModel(
         network,
         settings.network,
@@ -126,6 +137,15 @@ def _trained(
         quick_look=quick_look,
     )
     return _with_card(model, data, settings, history, rising, start)
+
+
+def _check_film_log_odds(settings: TrainingSettings, n_phases: int) -> None:
+    given = settings.film_log_odds
+    if given and len(given) != n_phases:
+        raise ValueError(
+            f"film_log_odds must have a number for each of the {n_phases} phases, got "
+            f"{len(given)}; give 0 for those that are no films"
+        )
 
 
 def _mixed(
@@ -189,6 +209,8 @@ def _with_card(
         scored = evaluate_model(without_shading, data.validation)
         if scored.miou > validation.miou + WORTH:
             model, validation = without_shading, scored
+    held_out = [*data.validation, *data.test]
+    polarity = Polarity.of(*([one.image for one in part] for part in (data.train, held_out)))
     card: dict[str, Any] = {
         "settings": settings.model_dump(mode="json"),
         "steps_done": int(history[-1]["step"]) if history else 0,
@@ -199,7 +221,8 @@ def _with_card(
         "validation": score_to_dict(validation, names),
         "test": score_to_dict(evaluate_model(model, data.test), names) if data.test else None,
         "fraction_error_sd": np.sqrt((validation.fraction_bias**2).mean(axis=0)).tolist(),
-        "uncertainty": uncertainty_of(model, [*data.validation, *data.test]),
+        "uncertainty": uncertainty_of(model, held_out),
+        "polarity": None if polarity is None else polarity.to_dict(),
         "conditions": Acquisition.of(
             [labelled.image for labelled in data.train],
             [labelled.metadata for labelled in data.train],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ import torch
 from bl_steer.files.atomic import UnwritableError, write_whole
 
 __all__ = ["load_checkpoint", "resumable", "save_checkpoint"]
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -83,6 +86,6 @@ def resumable(out: Path, name: str, work: str) -> Iterator[None]:
             message = f"nothing of the {work} is in {out} yet; the same command begins again"
         raise KeyboardInterrupt(message) from None
     except OSError as error:
-        if error.errno is None:  # it says where and what to do already
+        if error.errno not in DISK_FULL:  # it says where and what to do already, or was reading
             raise
         raise UnwritableError.at(out / name, error) from error

@@ -18,10 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bl_steer.analysis.segmentation.model import LEAST_IOU, SegmentationModel
+from bl_steer.analysis.segmentation.model import LEAST_IOU, SegmentationModel, uncorrected
 from bl_steer.analysis.segmentation.networks import (
     NETWORKS,
-    CalibratedNetwork,
     SegmentationNetwork,
     build_network,
 )
@@ -38,7 +37,7 @@ from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.torch_device import computing_device
 from bl_steer.protocols import Progress
 
-__all__ = ["Training", "check_pairs", "uncorrected"]
+__all__ = ["Training", "check_pairs"]
 
 MAX_GRADIENT = 5.0
 SAVE_EVERY_S = 5.0
@@ -309,11 +308,6 @@ def _quick_look(start: SegmentationModel, settings: TrainingSettings) -> Segment
     return start.quick_look
 
 
-def uncorrected(network: SegmentationNetwork) -> SegmentationNetwork:
-    """Return a network without its correction by validation pairs."""
-    return network.network if isinstance(network, CalibratedNetwork) else network
-
-
 def _schedule(step: int, steps: int) -> float:
     """Return the share of the learning rate: up over a twentieth of a round, down as a cosine.
 
@@ -336,7 +330,8 @@ def check_pairs(phases: Phases, train: Sequence[Labelled], validation: Sequence[
     if missing:
         raise ValueError(
             f"every phase must be painted in the training pairs, got no pixel of "
-            f"{', '.join(missing)}; paint it, or leave it out of the phases"
+            f"{', '.join(missing)}; paint it, or leave it out of the phases, which "
+            "numbers in masks count from 0"
         )
 
 

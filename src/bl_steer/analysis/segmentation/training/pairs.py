@@ -21,8 +21,8 @@ from bl_steer.analysis.segmentation.masks import DecodedMask, read_mask
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.annotations import images_of, is_annotation
 from bl_steer.files.ilastik import EXPORTS
-from bl_steer.files.image_pages import size_of
-from bl_steer.files.images import Micrographs, list_images, read_micrographs
+from bl_steer.files.images import Micrographs, folder_named, list_images, read_micrographs
+from bl_steer.files.images.pages import size_of
 
 __all__ = [
     "Labelled",
@@ -112,7 +112,8 @@ def describe_samples(pairs: Sequence[Pair]) -> str:
             "specimen, give sample_pattern or a column 'sample'."
         )
     listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
-    return f"{len(pairs)} pairs of {len(counts)} samples: {listed}."
+    some = "1 pair" if len(pairs) == 1 else f"{len(pairs)} pairs"
+    return f"{some} of {'1 sample' if len(counts) == 1 else f'{len(counts)} samples'}: {listed}."
 
 
 def masks_among(paths: Sequence[Path]) -> list[Path]:
@@ -231,16 +232,17 @@ def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], li
 
 def _layout(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the images and masks of a folder; masks beside it only if those within lack some."""
-    inside = [folder / name for name in _MASK_FOLDERS if (folder / name).is_dir()]
-    if (folder / "images").is_dir() and inside:
-        return list_images(folder / "images"), _masks_in(inside[0])
+    within = folder_named(folder, "images")
+    inside = [f for name in _MASK_FOLDERS if (f := folder_named(folder, name)).is_dir()]
+    if within.is_dir() and inside:
+        return list_images(within), _masks_in(inside[0])
     files = list_images(folder)
     masks_here = [path for path in files if _MASK_NAME.search(path.stem)]
     images = [path for path in files if path not in masks_here]
     named = {_key(path) for path in images}
     if not named or named - {_key(path) for path in masks_here}:
-        for masks in (folder.with_name(f"{folder.name}_{name}") for name in _MASK_FOLDERS):
-            if masks.is_dir():
+        for name in _MASK_FOLDERS:
+            if (masks := folder_named(folder.parent, f"{folder.name}_{name}")).is_dir():
                 return files, _masks_in(masks)
     # Other files lie in such a folder, too: an annotation has its image's name, or lists images.
     further = [path for path in _annotations_in(folder) if _key(path) in named or images_of(path)]

@@ -105,6 +105,12 @@ class TrainingSettings(BaseModel):
         description="of the weights of the model that a training goes on from, in those that it "
         "ends with",
     )
+    film_log_odds: tuple[float, ...] | None = Field(
+        default=None,
+        description="of each phase, what is added to the logarithm of its odds where two others "
+        "meet: thin films between them are missed otherwise; for exact labels; by default that of "
+        "the model that a training goes on from, none without one, or where it is empty",
+    )
     averaging: float = Field(
         default=0.98, ge=0, lt=1, description="of the weights, from step to step"
     )

@@ -12,8 +12,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import less_mean, mean_and_deviation, on_pedestal
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.analysis.segmentation.tiles import resample
+from bl_steer.analysis.segmentation.training.exchanged import exchanged_phases
 from bl_steer.analysis.segmentation.training.pairs import (
     Labelled,
     Pair,
@@ -22,8 +24,9 @@ from bl_steer.analysis.segmentation.training.pairs import (
     load_pair,
     split_by_sample,
 )
-from bl_steer.files import read_all
-from bl_steer.files.pixel_size import check_pixel_size, contradictions
+from bl_steer.analysis.shared_pixels import Fingerprint, chained, orientations, shared_pixels
+from bl_steer.files.many import read_all, told_once
+from bl_steer.files.pixel_size import check_pixel_size, contradictions, small_edges
 
 __all__ = ["LabelledField", "TrainingSet", "at_pixel_size"]
 
@@ -32,6 +35,8 @@ SAME_PIXEL_SIZE = 0.02
 PARTS = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
 """Names of the folders of a set that is in parts already."""
 USE = ("train", "validate", "test")
+LISTED = 5  # images that stand in two parts, and are named
+SAME, CUT = "are the same image", "share pixels, as parts of one image do, mirrored ones too"
 ONE_SAMPLE = (
     "All pairs show one sample: a third of each validates, and the scores tell nothing of others; "
     "paint another one."
@@ -130,10 +135,11 @@ class TrainingSet:
             thirds = [_cut(labelled) for labelled in fields[0]]
             fields[:2] = [rest for rest, _ in thirds], [third for _, third in thirds]
             notes.append(ONE_SAMPLE)
-        notes += [*_in_two_parts(fields), *_notes_of(every)]
+        notes += [*_in_two_parts(fields), *_notes_of(every, phases)]
         for labelled in every:
             check_pixel_size(labelled.metadata.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size(every)
+        notes += small_edges("pixels", size, *(f.metadata.get("pixel_size_nm") for f in every))
         train, to_validate, to_test = (
             [at_pixel_size(labelled, size) for labelled in part] for part in fields
         )
@@ -197,21 +203,33 @@ def _cut(labelled: LabelledField) -> tuple[LabelledField, LabelledField]:
 
 
 def _in_two_parts(parts: Sequence[Sequence[LabelledField]]) -> Iterator[str]:
-    """Name what stands in two parts: the same image, or samples that have the same name."""
-    images: dict[str, tuple[int, str]] = {}
+    """Name what stands in two parts: images that share pixels, or samples of the same name."""
+    places: dict[str, tuple[str, int]] = {}
+    prints: dict[str, Fingerprint] = {}
     samples: dict[str, set[int]] = {}
     for number, part in enumerate(parts):
-        for labelled in part:
-            image = np.ascontiguousarray(labelled.image)
-            digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes())
-            earlier, name = images.setdefault(digest.hexdigest(), (number, labelled.name))
-            if earlier != number:
-                yield (
-                    f"{labelled.name}, to {USE[number]} with, and {name}, to {USE[earlier]} with, "
-                    "are the same image: its score is that of an image which the model has seen; "
-                    "leave one of them out."
-                )
+        for place, labelled in enumerate(part):
             samples.setdefault(labelled.sample, set()).add(number)
+            # Augmentation makes mirrored and turned images.
+            forms = [labelled.image, *(orientations(labelled.image) if number else ())]
+            for form, image in enumerate(forms):
+                key = f"{number}/{place}/{form}"
+                places[key] = labelled.name, number
+                prints[key] = Fingerprint.of(image)
+    told = set()
+    for group in chained(shared_pixels(prints)):
+        first, *others = sorted(group)
+        for other in others:
+            if places[first][1] != places[other][1]:
+                same = prints[first].digest == prints[f"{other[:-1]}0"].digest
+                told.add((*places[other], *places[first], SAME if same else CUT))
+    for name, own, earlier, before, what in sorted(told)[:LISTED]:
+        yield (
+            f"{name}, to {USE[own]} with, and {earlier}, to {USE[before]} with, {what}: its "
+            "score is that of an image which the model has seen; leave one of them out."
+        )
+    if len(told) > LISTED:
+        yield f"{len(told) - LISTED} more images share pixels with one of another part."
     twice = sorted(name for name, numbers in samples.items() if len(numbers) > 1)
     if twice and len(samples) < sum(map(len, parts)):
         yield (
@@ -258,15 +276,8 @@ def _read(pair: Pair, phases: Phases, unpainted: str | None) -> LabelledField:
         *mask.report.notes,
     ]
     known = {**stated, **pair.metadata}
-    return LabelledField(
-        read.fields[0],
-        mask.labels,
-        pair.sample,
-        known,
-        pair.image.name,
-        notes,
-        mask.report.first,
-    )
+    image, name = read.fields[0], pair.image.name
+    return LabelledField(image, mask.labels, pair.sample, known, name, notes, mask.report.first)
 
 
 def _check_numbers(fields: Sequence[LabelledField]) -> None:
@@ -283,16 +294,14 @@ def _check_numbers(fields: Sequence[LabelledField]) -> None:
         )
 
 
-def _notes_of(fields: Sequence[LabelledField]) -> list[str]:
+def _notes_of(fields: Sequence[LabelledField], phases: Phases) -> list[str]:
     """Return what is to be said of the pairs, each sentence once."""
-    said: dict[str, list[str]] = {}
-    for labelled in fields:
-        for note in labelled.notes:
-            said.setdefault(note, []).append(labelled.name)
-    return [
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}"
-        for note, names in said.items()
-    ]
+    notes = told_once((labelled.name, note) for labelled in fields for note in labelled.notes)
+    for contrary, note in exchanged_phases([one.pair for one in fields], phases.names):
+        names = [fields[number].name for number in contrary]
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        notes.append(f"{', '.join(names[:LISTED])}{more}: {note}")
+    return notes
 
 
 def _median_size(fields: Sequence[LabelledField]) -> float | None:
@@ -315,9 +324,17 @@ def at_pixel_size(labelled: LabelledField, pixel_size_nm: float | None) -> Label
     columns = (np.arange(shape[1]) * labelled.labels.shape[1]) // shape[1]
     return replace(
         labelled,
-        image=resample(np.asarray(labelled.image, np.float32), shape),
+        image=resample(_single(labelled.image), shape),
         labels=labelled.labels[np.ix_(rows, columns)],
     )
+
+
+def _single(image: NDArray[Any]) -> NDArray[np.float32]:
+    """Return an image in single precision, standardised where an offset would swallow it."""
+    mean, deviation = mean_and_deviation(image)
+    if on_pedestal(mean, deviation):
+        return less_mean(image, mean, deviation)
+    return np.asarray(image, np.float32)
 
 
 def _sha256(labelled: LabelledField) -> str:

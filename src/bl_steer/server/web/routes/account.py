@@ -5,8 +5,8 @@ from __future__ import annotations
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from bl_steer.server.auth.accounts import change_password
 from bl_steer.server.auth.api_keys import SCOPES, keys_of, make_key, revoke_key, revoke_keys
+from bl_steer.server.auth.passwords import change_password, hashed, prove_password
 from bl_steer.server.auth.permissions import ACCESS
 from bl_steer.server.auth.sessions import (
     browser_name,
@@ -19,6 +19,7 @@ from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES
 from bl_steer.server.mail.passwords import post_new_password
+from bl_steer.server.texts import plain_text
 from bl_steer.server.web.authorization import COOKIE
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
@@ -43,7 +44,7 @@ def save(context: AppContext, user: CurrentUser, form: Form) -> Response:
     language = form.get("language", "")
     with context.database.write() as session:
         account = session.get_one(User, user.id)
-        account.name = form.get("name", "").strip()[:200]
+        account.name = plain_text(form.get("name", ""))[:200]
         account.language = language if language in LANGUAGES else ""
     answer = RedirectResponse("/account", 303)
     answer.delete_cookie(LANGUAGE_COOKIE)
@@ -54,8 +55,11 @@ def save(context: AppContext, user: CurrentUser, form: Form) -> Response:
 def save_password(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Set another password; all sessions end."""
     try:
+        with context.database.read() as session:
+            proven = prove_password(session, user.id, form.get("old", "")[:1000])
+        new = hashed(form.get("new", ""))
         with context.database.write() as session:
-            change_password(session, user.id, form.get("old", "")[:1000], form.get("new", ""))
+            change_password(session, user.id, proven, new)
             post_new_password(
                 session, user, language=language_of(request), address=context.settings.address
             )

@@ -9,9 +9,10 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.auth.accounts import ROLES, add_user, change_user, check_password, invite
+from bl_steer.server.auth.accounts import ROLES, add_user, change_user, invite
 from bl_steer.server.auth.closing import close_account
 from bl_steer.server.auth.password_resets import LINK_HOURS, link_for
+from bl_steer.server.auth.passwords import hashed
 from bl_steer.server.auth.sessions import sessions_of
 from bl_steer.server.auth.tokens import MIN_PASSWORD
 from bl_steer.server.db.audit import broken_link
@@ -29,7 +30,8 @@ from bl_steer.server.db.tables import (
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.languages import has_text, text
 from bl_steer.server.sizes import amount
-from bl_steer.server.web.access_log import latest_requests
+from bl_steer.server.texts import plain_number
+from bl_steer.server.web.access_log import latest_requests, masked
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.rendering import language_of, render
@@ -77,12 +79,13 @@ def users_page(request: Request, context: AppContext) -> Response:
 def make_user(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Make an account."""
     try:
+        password = hashed(form.get("password", ""))
         with context.database.write() as session:
             add_user(
                 session,
                 form.get("email", ""),
                 name=form.get("name", ""),
-                password=check_password(form.get("password", "")),
+                password=password,
                 role=form.get("role", "user"),
                 by=user.email,
             )
@@ -174,7 +177,9 @@ def access(request: Request, context: AppContext, before: str = "") -> Response:
             session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).tuples().all()
         )
     older = records[-1].id if len(records) == PAGE else None
-    return render(request, "admin_access", records=records, emails=emails, older=older)
+    return render(
+        request, "admin_access", records=records, emails=emails, older=older, masked=masked
+    )
 
 
 @router.get("/admin/audit")
@@ -208,7 +213,8 @@ def _event_title(action: str, language: str) -> str:
 
 
 def _number(typed: str) -> int | None:
-    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else None
+    plain = plain_number(typed)
+    return int(plain) if plain.isascii() and plain.isdigit() and len(plain) < 19 else None
 
 
 def _users(
@@ -282,4 +288,8 @@ def _tiles(session: Session, language: str) -> list[tuple[str, str, bool]]:
         "users": (str(_count(session, User, User.disabled.is_(None))), False),
         "stored": (amount(float(stored)), False),
     }
-    return [(text(language, f"admin.tile_{key}"), *shown) for key, shown in numbers.items()]
+    labels = {
+        key: f"admin.tile_{key}" + (".one" if shown == "1" else "")
+        for key, (shown, _) in numbers.items()
+    }
+    return [(text(language, labels[key]), *shown) for key, shown in numbers.items()]

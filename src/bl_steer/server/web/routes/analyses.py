@@ -75,7 +75,17 @@ def form_page(
         former = job.inputs or [*job.upload_ids]
     entry = context.entry(name)
     chosen = _by_input(context, user, entry, former or ids)
-    page = _form(request, context, user, entry, chosen, values, parent=again, wants_mail=wants_mail)
+    page = _form(
+        request,
+        context,
+        user,
+        entry,
+        chosen,
+        values,
+        parent=again,
+        wants_mail=wants_mail,
+        gone=_gone(context, user, former or ()),
+    )
     # Back in the browser shows this very form again, with what was typed and with its number.
     page.headers["Cache-Control"] = "private, no-cache"
     return page
@@ -124,6 +134,15 @@ def submit(
             refused=refused,
         )
     return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+def _gone(context: Context, user: User, files: Files) -> list[str]:
+    """Return the names of a former job's files that are deleted."""
+    groups = files.values() if isinstance(files, Mapping) else [files]
+    ids = [upload_id for group in groups for upload_id in group][:1000]
+    gone = select(Upload.file_name).where(Upload.id.in_(ids), Upload.deleted.is_not(None))
+    with context.database.read() as session:
+        return list(session.scalars(gone.where(Upload.user_id == user.id)))
 
 
 def _submission(
@@ -214,8 +233,10 @@ def _groups(
 ) -> list[FileGroup]:
     with context.database.read() as session:
         latest, _ = uploads_of(session, user.id, limit=LOOKED_AT)
-        given = Correction.mask_id.in_([upload.id for upload in latest])
-        masks = set(session.scalars(select(Correction.mask_id).where(given)))
+        oldest = min((upload.created for upload in latest), default=0.0)
+        of_user = Upload.user_id == user.id, Upload.created >= oldest
+        given = select(Correction.mask_id).join(Upload, Upload.id == Correction.mask_id)
+        masks = set(session.scalars(given.where(*of_user)))
     if not entry.inputs:
         latest = [upload for upload in latest if upload.id not in masks]
     groups = []
@@ -243,6 +264,7 @@ def _form(
     parent: str,
     wants_mail: bool,
     refused: Refused | None = None,
+    gone: Sequence[str] = (),
 ) -> Response:
     language = language_of(request)
     problems = refused.problems if isinstance(refused, WrongParams) else {}
@@ -263,7 +285,10 @@ def _form(
             advanced=entry.advanced,
             choices=entry.choices,
         ),
-        troubles=_troubles(refused, problems, language),
+        troubles=[
+            *([text(language, "form.gone", files=", ".join(gone))] if gone else []),
+            *_troubles(refused, problems, language),
+        ],
         parent=parent,
         submission=new_id(),
         wants_mail=wants_mail,

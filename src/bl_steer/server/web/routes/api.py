@@ -14,12 +14,13 @@ from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
 from bl_steer.server.jobs.shares import revoke_share, share_job
+from bl_steer.server.languages import sentence_in
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.uploads import delete_upload, upload_of, uploads_of
 from bl_steer.server.web.authorization import AuthorizedRoute
 from bl_steer.server.web.catalogue import AnalysisEntry
-from bl_steer.server.web.dependencies import AppContext, CurrentUser, OwnerId
-from bl_steer.server.web.filters import STATES, check_choice, read_moment
+from bl_steer.server.web.dependencies import AppContext, AsTyped, CurrentUser, OwnerId
+from bl_steer.server.web.filters import STATES, check_choice, check_span, read_moment
 from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes.files import may_train as training_of
 from bl_steer.server.web.routes.files import take_all
@@ -62,12 +63,13 @@ COMMAND_LINE = ("option", "metavar")
 
 Before = Annotated[
     float | None,
+    AsTyped,
     Query(
         allow_inf_nan=False,
         description="Only older ones: `created` of the last of the page before",
     ),
 ]
-Limit = Annotated[int, Query(ge=1, le=200)]
+Limit = Annotated[int, AsTyped, Query(ge=1, le=200)]
 WORDS = "All of these words stand in the name or the specimen of one of its files"
 MOMENT = "Seconds since 1970, or an ISO date with its zone, such as 2026-12-01T00:00Z"
 InGroup = Annotated[str, Query(max_length=36, description="Id of a group")]
@@ -125,7 +127,7 @@ async def upload_file(
     room = await run_in_threadpool(context.room_for, user.id)
     with context.arrival(room=room) as arrival:
         await arrival.read_file(request.stream(), file_name)
-        training = training_of(context, may_train)
+        training = training_of(context, ticked=may_train)
         uploads, refused = await run_in_threadpool(
             take_all, context, user, arrival, may_train=training, sample=sample
         )
@@ -166,6 +168,7 @@ def list_jobs(
     check_choice("state", state, STATES)
     check_choice("analysis", analysis, context.titles("en") if analysis else ())
     begin, end = read_moment("since", since), read_moment("until", until)
+    check_span(begin, end, since=since, until=until)
     with context.database.read() as session:
         group_id = group_of(session, user, group, inside=True).id if group else ""
         page = jobs_of(
@@ -248,12 +251,18 @@ async def give_mask(
     image: Annotated[str, Query(max_length=100, description="Id of the micrograph")] = "",
     file_name: Annotated[str, Query(min_length=1, max_length=500)] = "mask.png",
 ) -> MaskInfo:
-    """Give a corrected mask of a segmented micrograph, for training, as the body."""
+    """Give a corrected mask of a segmented micrograph, for training, as the body.
+
+    It takes the place of the one that the same user gave for that micrograph before.
+    """
     await run_in_threadpool(phases_of, context, user, job_id)
     with context.arrival() as arrival:
         await arrival.read_file(request.stream(), file_name)
-        _, mask, notes = await run_in_threadpool(take_mask, context, user, job_id, image, arrival)
-    return MaskInfo(**_file(mask).model_dump(), notes=list(notes))
+        taken = await run_in_threadpool(take_mask, context, user, job_id, image, arrival)
+    language = language_of(request)
+    notes = [sentence_in(language, note) for note in taken.notes]
+    notes += taken.earlier_in(language)
+    return MaskInfo(**_file(taken.mask).model_dump(), notes=notes)
 
 
 @router.post("/api/v1/jobs/{job_id}/shares", status_code=201)

@@ -10,10 +10,10 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
-from bl_steer.server.auth.groups import group_of, groups_of, owners_of
+from bl_steer.server.auth.groups import called, group_of, groups_of, owners_of
 from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.errors import Refused
-from bl_steer.server.jobs.history import jobs_of
+from bl_steer.server.jobs.history import jobs_of, waiting_by_file
 from bl_steer.server.jobs.inputs import SLICES
 from bl_steer.server.packages.revocation import gone_analyses
 from bl_steer.server.uploads.downloads import file_response
@@ -71,10 +71,9 @@ def take_all(
     return uploads, refused
 
 
-def may_train(context: Context, ticked: bool | None) -> bool:
+def may_train(context: Context, *, ticked: bool) -> bool:
     """Return whether files may serve for training: as the deployment says, or as was ticked."""
-    policy = context.settings.data_policy
-    return policy == "always" or (policy == "opt-out" if ticked is None else ticked)
+    return ticked or context.settings.data_policy == "always"
 
 
 @router.get("/")
@@ -92,16 +91,16 @@ async def upload(request: Request, context: AppContext, user: CurrentUser) -> Re
     with context.arrival(max_files=context.settings.max_files, room=room) as arrival:
         await read_upload_form(request, arrival)
         fields = arrival.fields
-        ticked = "may_train" in fields if "may_train.is" in fields else None
+        training = may_train(context, ticked=bool(fields.get("may_train")))
         sample = fields.get("sample", "")
         uploads, refused = await run_in_threadpool(
-            take_all, context, user, arrival, may_train=may_train(context, ticked), sample=sample
+            take_all, context, user, arrival, may_train=training, sample=sample
         )
     if not uploads and not refused:
         refused.append(Refused(422, "refused.no_file_given"))
     if refused:
         show = partial(_first_page, request, context, user, refused)
-        return await run_in_threadpool(show, sample, uploads)
+        return await run_in_threadpool(show, uploads)
     return RedirectResponse(_choice(uploads), 303)
 
 
@@ -119,7 +118,9 @@ def files_page(
         uploads, older = uploads_of(session, user.id, before=before, group_id=group_id, limit=PAGE)
         used = used_bytes(session, user.id)
         groups = groups_of(session, user.id)
+        titles = called(session, groups)
         owners = owners_of(session, uploads) if group else {}
+        waiting = waiting_by_file(session, [upload.id for upload in uploads])
     return render(
         request,
         "files",
@@ -129,7 +130,9 @@ def files_page(
         shown=SLICES,
         group=group_id,
         groups=groups,
+        called=titles,
         owners=owners,
+        waiting=waiting,
     )
 
 
@@ -173,7 +176,6 @@ def _first_page(
     context: Context,
     user: User,
     refused: list[Refused],
-    sample: str = "",
     uploads: Sequence[Upload] = (),
 ) -> Response:
     language = language_of(request)
@@ -189,6 +191,5 @@ def _first_page(
         go_on=_choice(uploads),
         page=page,
         gone=withdrawn,
-        sample=sample[:200],
         titles=context.titles(language),
     )

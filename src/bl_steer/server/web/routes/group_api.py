@@ -8,8 +8,9 @@ from bl_steer.server.auth import groups
 from bl_steer.server.db.tables import User
 from bl_steer.server.web.authorization import AuthorizedRoute
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
+from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes.api import ERRORS
-from bl_steer.server.web.routes.groups import share_one
+from bl_steer.server.web.routes.groups import added, made, share_one
 from bl_steer.server.web.schemas import (
     GroupInfo,
     GroupMembers,
@@ -34,8 +35,7 @@ def list_groups(context: AppContext, user: CurrentUser) -> list[GroupInfo]:
 @router.post("/api/v1/groups", status_code=201)
 def make_group(context: AppContext, user: CurrentUser, new_group: NewGroup) -> GroupInfo:
     """Make a group."""
-    with context.database.write() as session:
-        group = groups.make_group(session, user, new_group.name)
+    group = made(context, user, new_group.name, new_group.submission_key or "")
     return GroupInfo.model_validate(group)
 
 
@@ -60,11 +60,10 @@ def end_group(context: AppContext, user: CurrentUser, group_id: str) -> None:
 
 @router.post("/api/v1/groups/{group_id}/members", status_code=201)
 def add_member(
-    context: AppContext, user: CurrentUser, group_id: str, new_member: NewMember
+    request: Request, context: AppContext, user: CurrentUser, group_id: str, new_member: NewMember
 ) -> MemberInfo:
     """Add a member by address."""
-    with context.database.write() as session:
-        one = groups.add_member(session, user, group_id, new_member.email)
+    one, _ = added(context, user, group_id, new_member.email, language_of(request))
     return _member(one, manages=False)
 
 

@@ -11,16 +11,26 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.auth import groups
 from bl_steer.server.auth.accounts import has_role
-from bl_steer.server.db.tables import Group, GroupFile, GroupJob, Job, Upload, User
+from bl_steer.server.db.tables import (
+    Group,
+    GroupFile,
+    GroupJob,
+    GroupMember,
+    Job,
+    Upload,
+    User,
+    new_id,
+)
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs.history import job_of
+from bl_steer.server.mail.memberships import post_membership
 from bl_steer.server.uploads.uploads import upload_of
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
 
-__all__ = ["router", "share_one"]
+__all__ = ["added", "made", "router", "share_one"]
 
 router = pages_router()
 MOST = 100
@@ -37,8 +47,7 @@ def groups_page(request: Request, context: AppContext, user: CurrentUser) -> Res
 def make(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Make a group."""
     try:
-        with context.database.write() as session:
-            group = groups.make_group(session, user, form.get("name", ""))
+        group = made(context, user, form.get("name", ""), form.get("submission", ""))
     except Refused as refused:
         return _list(request, context, user, refused)
     return RedirectResponse(f"/groups/{group.id}", 303)
@@ -57,12 +66,13 @@ def add(
     """Add a member."""
     email = form.get("email", "")
     try:
-        with context.database.write() as session:
-            groups.add_member(session, user, group_id, email)
+        _, is_new = added(context, user, group_id, email, language_of(request))
     except Refused as refused:
         if refused.status != 422:
             raise
         return _page(request, context, user, group_id, email=email, refused=refused)
+    if not is_new:
+        return _page(request, context, user, group_id, already=email.strip())
     return RedirectResponse(f"/groups/{group_id}", 303)
 
 
@@ -70,6 +80,8 @@ def add(
 def remove(context: AppContext, user: CurrentUser, group_id: str, user_id: str) -> Response:
     """Take a member out, or leave."""
     with context.database.write() as session:
+        if user_id == user.id and session.get(GroupMember, (group_id, user_id)) is None:
+            return RedirectResponse("/groups", 303)  # has left: the form was sent twice
         groups.remove_member(session, user, group_id, user_id)
         still = user_id != user.id and session.get(Group, group_id) is not None
     return RedirectResponse(f"/groups/{group_id}" if still else "/groups", 303)
@@ -122,6 +134,24 @@ def share(request: Request, context: AppContext, user: CurrentUser, form: Form) 
     return RedirectResponse(f"/groups/{group_id}", 303)
 
 
+def made(context: Context, user: User, name: str, submission: str) -> Group:
+    """Return a group that was made; a submission that is sent twice makes one."""
+    with context.database.write() as session:
+        return groups.make_group(session, user, name, submission=submission)
+
+
+def added(
+    context: Context, by: User, group_id: str, email: str, language: str
+) -> tuple[User, bool]:
+    """Return a member, and whether it is new; then it is told so by mail where any is sent."""
+    with context.database.write() as session:
+        user, is_new = groups.add_member(session, by, group_id, email)
+        if is_new and user.id != by.id and context.settings.smtp_host:
+            group, address = session.get_one(Group, group_id), context.settings.address
+            post_membership(session, user, group, by=by, language=language, address=address)
+    return user, is_new
+
+
 def share_one(
     session: Session, user: User, group_id: str, upload_id: str, job_id: str, *, shared: bool
 ) -> None:
@@ -143,9 +173,20 @@ def _list(
         mine = groups.groups_of(session, user.id)
         others: list[Group] = []
         if has_role(user, "admin"):
-            every = session.scalars(select(Group).order_by(Group.name).limit(MOST))
+            every = session.scalars(select(Group).order_by(*groups.BY_NAME).limit(MOST))
             others = [group for group in every if group not in mine]
-    return render(request, "groups", refused=refused, mine=mine, others=others)
+        members = {group.id: groups.members_of(session, group.id) for group in mine}
+        called = groups.called(session, [*mine, *others])
+    return render(
+        request,
+        "groups",
+        refused=refused,
+        mine=mine,
+        others=others,
+        members=members,
+        called=called,
+        submission=new_id(),
+    )
 
 
 def _page(
@@ -155,6 +196,7 @@ def _page(
     group_id: str,
     *,
     email: str = "",
+    already: str = "",
     refused: Refused | None = None,
 ) -> Response:
     with context.database.read() as session:
@@ -167,9 +209,11 @@ def _page(
             "group",
             refused=refused,
             group=group,
+            called=groups.called(session, [group], user.id),
             members=groups.members_of(session, group.id),
             manages=groups.manages(session, user, group.id),
             email=email[:254],
+            already=already[:254],
             uploads=list(session.scalars(files.where(*mine).limit(MOST))),
             jobs=list(session.scalars(results.where(Job.user_id == user.id).limit(MOST))),
             titles=context.titles(language_of(request)),

@@ -11,7 +11,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.auth.groups import group_of, groups_of, owners_of, shared_with
+from bl_steer.server.auth.groups import called, group_of, groups_of, owners_of, shared_with
 from bl_steer.server.auth.tokens import hash_token
 from bl_steer.server.db.tables import Job, Package, Upload, User
 from bl_steer.server.errors import Refused
@@ -22,12 +22,13 @@ from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.server.languages import text
 from bl_steer.server.packages.revocation import gone_analyses, revoked_because
+from bl_steer.server.texts import plain_number
 from bl_steer.server.uploads.downloads import file_response, zip_response
 from bl_steer.server.viewing.views import images_of, phases_of_job, views_of
-from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
+from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, readable_entry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form, OwnerId
-from bl_steer.server.web.filters import STATES, check_choice, day_begins, zone_of
+from bl_steer.server.web.filters import STATES, check_choice, check_span, day_begins, zone_of
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.result_view import (
     ResultView,
@@ -64,7 +65,7 @@ def history(
     language = language_of(request)
     chosen = {"state": state, "analysis": analysis[:200], "group": group[:36], "q": q[:200]}
     chosen |= {"since": since[:40], "until": until[:40]}
-    there, called = zone_of(zone, context.settings.time_zone)
+    there, zone_title = zone_of(zone, context.settings.time_zone)
     titles = context.titles(language)
     page, problem = HistoryPage([], {}, None), None
     with context.database.read() as session:
@@ -72,6 +73,8 @@ def history(
         try:
             check_choice(text(language, "jobs.state"), state, STATES)
             check_choice(text(language, "jobs.analysis"), analysis, titles)
+            begin, end = day_begins(since, there), day_begins(until, there, later=1)
+            check_span(begin, end, since=since, until=until)
             page = jobs_of(
                 session,
                 user.id,
@@ -79,13 +82,14 @@ def history(
                 state=state,
                 analysis=analysis,
                 words=chosen["q"],
-                since=day_begins(since, there),
-                until=day_begins(until, there, later=1),
+                since=begin,
+                until=end,
                 group_id=group_id,
             )
         except Refused as refused:
             problem = refused
         groups = groups_of(session, user.id)
+        group_names = called(session, groups)
         owners = owners_of(session, page.jobs) if group else {}
         withdrawn = gone_analyses(session, page.jobs, context.offered(session))
     return render(
@@ -98,9 +102,10 @@ def history(
         titles=titles,
         states=STATES,
         chosen=chosen,
-        zone=called,
+        zone=zone_title,
         older=urlencode({**chosen, "zone": zone[:80], "before": page.next_before}),
         groups=groups,
+        called=group_names,
         owners=owners,
     )
 
@@ -207,11 +212,11 @@ def revoke(context: AppContext, user: CurrentUser, share_id: str) -> Response:
 def read_days(typed: str, *, most: float = 36_500) -> float:
     """Return a number of days; `Refused` if it is none, or more than the most."""
     try:
-        days = float(typed)
+        days = float(plain_number(typed))
     except ValueError:
         days = float("nan")
     if not 0 < days <= most:
-        raise Refused(422, "refused.days", most=f"{most:,.0f}")
+        raise Refused(422, "refused.days", most=f"{most:,.0f}", typed=repr(typed[:40]))
     return days
 
 
@@ -261,7 +266,7 @@ def show_job(
     ----------
     owner_id : whose job it is, where it is shown to somebody else
     refused, typed : why no link was made, and the days that were asked for
-    mask_given : name of the micrograph that a mask was given for just now
+    mask_given : that a mask was given just now
     mask_notes : how that mask was read
     mask_trouble : why a mask was not taken
     """
@@ -277,6 +282,7 @@ def show_job(
         links = shares_of(session, job.id) if job.state == "done" and mine else []
         owner = session.get_one(User, job.user_id)
         groups = shared_with(session, job_id=job.id) if mine else []
+        group_names = called(session, groups, user.id)
         new = next((link for link in links if link.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
     answer = render(
@@ -287,6 +293,7 @@ def show_job(
         mine=mine,
         owner=owner,
         groups=groups,
+        called=group_names,
         gone=withdrawn.get(job.id),
         paints=_paints(values["job"]) if mine else [],
         images=images_of(values["job"]),
@@ -329,7 +336,7 @@ def _entry(session: Session, job: Job) -> AnalysisEntry | None:
     """Return the analysis as it was when the job ran, offered still or not."""
     package = session.get(Package, job.package_sha256) if job.package_sha256 else None
     if package is not None:
-        return package_entry(package)
+        return readable_entry(package)
     return next((entry for entry in builtin_entries() if entry.name == job.analysis), None)
 
 

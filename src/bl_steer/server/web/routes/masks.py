@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from starlette.concurrency import run_in_threadpool
 from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs.history import job_of
-from bl_steer.server.retraining.cuts import Painted, known_cut, painted_image
+from bl_steer.server.languages import Sentence, text
+from bl_steer.server.retraining.cuts import Painted, painted_image
 from bl_steer.server.retraining.mask_check import check_mask
-from bl_steer.server.retraining.pairs import add_correction
+from bl_steer.server.retraining.pairs import add_correction, delete_earlier
 from bl_steer.server.retraining.proposal import propose
 from bl_steer.server.sandbox.run import SandboxMissing
+from bl_steer.server.texts import plain_number
 from bl_steer.server.uploads.file_types import inspect_file
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import Arrived, clean_name, take_in, upload_of
@@ -25,13 +28,37 @@ from bl_steer.server.viewing.views import images_of, phases_of_job, view_named
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
+from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes import pages_router
 from bl_steer.server.web.routes.files import take_all
 from bl_steer.server.web.routes.jobs import show_job
 
-__all__ = ["phases_of", "router", "take_mask"]
+__all__ = ["TakenMask", "phases_of", "router", "take_mask"]
 
 router = pages_router()
+
+
+@dataclass(frozen=True)
+class TakenMask:
+    """A mask that was given.
+
+    Parameters
+    ----------
+    image : its micrograph
+    notes : how it was read
+    deleted, kept : how many masks that its giver gave before for that image went, and stay
+    """
+
+    image: Upload
+    mask: Upload
+    notes: Sequence[str]
+    deleted: int = 0
+    kept: int = 0
+
+    def earlier_in(self, language: str) -> list[str]:
+        """Return what became of earlier masks, a sentence each."""
+        keys = {"mask.replaced": self.deleted, "mask.earlier_kept": self.kept}
+        return [text(language, key) for key, number in keys.items() if number]
 
 
 @router.post("/jobs/{job_id}/masks")
@@ -46,12 +73,13 @@ async def give_mask(
         await read_upload_form(request, arrival)
         image_id = arrival.fields.get("image", "")
         try:
-            image, _, notes = await run_in_threadpool(
-                take_mask, context, user, job_id, image_id, arrival
-            )
+            taken = await run_in_threadpool(take_mask, context, user, job_id, image_id, arrival)
         except Refused as problem:
             return await run_in_threadpool(show, mask_trouble=problem)
-    return await run_in_threadpool(show, mask_given=image.file_name, mask_notes=notes)
+    language = language_of(request)
+    told = text(language, "mask.given", file=taken.image.file_name)
+    told = " ".join([told, *taken.earlier_in(language)])
+    return await run_in_threadpool(show, mask_given=told, mask_notes=taken.notes)
 
 
 @router.post("/jobs/{job_id}/views/{view}/proposal")
@@ -90,8 +118,8 @@ def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], lis
 
 def take_mask(
     context: Context, user: User, job_id: str, image_id: str, arrival: Arrival
-) -> tuple[Upload, Upload, Sequence[str]]:
-    """Check a mask, keep it, and pair it with its micrograph; return both, and how it was read.
+) -> TakenMask:
+    """Check a mask, keep it, and pair it with its micrograph, in the place of an earlier one.
 
     Parameters
     ----------
@@ -119,13 +147,16 @@ def take_mask(
         raise refused[0]
     micrograph = _kept(context, user, image)
     with context.database.write() as session:
-        add_correction(session, micrograph.id, masks[0].id, user)
-    return micrograph, masks[0], notes
+        correction = add_correction(session, micrograph.id, masks[0].id, user)
+        deleted, kept = delete_earlier(session, correction, user)
+    return TakenMask(micrograph, masks[0], notes, deleted, kept)
 
 
 def _painted(context: Context, user: User, job_id: str, view: str, arrival: Arrival) -> Painted:
-    typed = arrival.fields.get("plane", "")
-    plane = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 7 else 0
+    typed = plain_number(arrival.fields.get("plane", "")) or "0"
+    if not (typed.isascii() and typed.isdigit() and len(typed) < 7):
+        raise missing("plane")
+    plane = int(typed)
     with context.database.read() as session:
         job = job_of(session, user.id, job_id)
         return painted_image(
@@ -143,9 +174,7 @@ def _kept(context: Context, user: User, image: Painted) -> Upload:
     """Return the file of an image; a plane of a stack becomes one, once."""
     if image.cut_of is None:
         return image.upload
-    with context.database.read() as session:
-        known = known_cut(session, user.id, image.cut_of)
-    return known or take_in(
+    return take_in(
         context.database,
         context.store,
         user,
@@ -178,13 +207,13 @@ def _check(
         raise Refused(422, "refused.mask_size", file=image.name, wanted=check.wanted, got=check.got)
     if check.problem == "colours":
         paints = ", ".join(f"{phase['name']} {_colour(phase['paint'])}" for phase in phases)
-        raise Refused(422, "refused.mask_colours", paints=paints, reason=check.reason)
+        raise Refused(422, "refused.mask_colours", paints=paints, reason=Sentence(check.reason))
     if check.problem == "several":
         raise Refused(422, "refused.mask_several", file=image.name, number=check.got)
     if check.problem == "ended":
         raise Refused(422, "refused.mask_ended")
     if check.problem == "unread":
-        raise Refused(422, "refused.mask_unread", reason=check.reason)
+        raise Refused(422, "refused.mask_unread", reason=Sentence(check.reason))
     return check.notes
 
 

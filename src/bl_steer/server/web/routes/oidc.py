@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 from urllib.parse import parse_qs
 
 from fastapi import Request, Response
@@ -21,6 +22,8 @@ __all__ = ["router"]
 router = pages_router()
 COOKIE = "bl_steer_oidc"
 MINUTES_10 = 600
+CODE = re.compile("[a-z_]{1,40}")
+"""Of an error, as RFC 6749, section 4.1.2.1, has it."""
 
 
 @router.get("/oidc/start")
@@ -50,8 +53,11 @@ def callback(request: Request, context: AppContext) -> Response:
     if not state or not hmac.compare_digest(answered.get("state", "").encode(), state.encode()):
         raise Refused(403, "refused.forged")
     if "code" not in answered:
-        reason = answered.get("error", "?")[:80]
-        raise Refused(401, "refused.oidc", name=context.settings.oidc_name, reason=reason)
+        name, code = context.settings.oidc_name, answered.get("error", "")
+        if code == "access_denied":
+            raise Refused(401, "refused.oidc_denied", name=name)
+        reason = code if CODE.fullmatch(code) else "–"
+        raise Refused(401, "refused.oidc", name=name, reason=reason)
     claims = provider.claims(answered["code"], nonce=nonce, verifier=verifier)
     with context.database.write() as session:
         role = role_of_claims(claims, context.settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
@@ -14,18 +15,28 @@ from bl_steer.server.auth.accounts import has_role
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.errors import Refused, missing
-from bl_steer.server.packages import PackageError, review
+from bl_steer.server.packages import Manifest, PackageError, review
 from bl_steer.server.packages.catalogue import approvals_of
 from bl_steer.server.packages.checking import is_under_check
+from bl_steer.server.packages.inspection import unwritten
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.revocation import tell_users
+from bl_steer.server.told_paths import without_folders
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
-from bl_steer.server.web.package_view import Changes, changes_of, dependencies_of, script_of
-from bl_steer.server.web.rendering import render
+from bl_steer.server.web.package_files import given_file, preview_of, readme_of, tests_of
+from bl_steer.server.web.package_view import (
+    Changes,
+    changes_of,
+    dependencies_of,
+    folder_of,
+    refusal_of,
+    script_of,
+)
+from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
 
 __all__ = ["router"]
@@ -48,7 +59,9 @@ async def submit(request: Request, context: AppContext, user: CurrentUser) -> Re
         try:
             package = await run_in_threadpool(_submit, context, user, arrival)
         except PackageError as error:
-            return await run_in_threadpool(_list, request, context, user, _refused(error))
+            return await run_in_threadpool(
+                _list, request, context, user, refusal_of(error, language_of(request))
+            )
     return RedirectResponse(f"/packages/{package.sha256}", 303)
 
 
@@ -65,6 +78,29 @@ def archive(context: AppContext, user: CurrentUser, sha256: str) -> Response:
         package = _seen(session, user, sha256, in_full=True)
     name = f"{package.name}-{package.version}.zip"
     return file_response(context.store, package.blob_sha256, name, "application/zip")
+
+
+@router.get("/packages/{sha256}/given")
+def given(context: AppContext, user: CurrentUser, sha256: str, file: str = "") -> Response:
+    """Return a file that a test of a package is given, to its author and to reviewers."""
+    return given_file(*_contents(context, user, sha256), file)
+
+
+@router.get("/packages/{sha256}/preview")
+def preview(context: AppContext, user: CurrentUser, sha256: str, file: str = "") -> Response:
+    """Return a picture of an image that no browser shows, to whoever may have the image."""
+    return preview_of(*_contents(context, user, sha256), file, context.planes)
+
+
+def _contents(context: Context, user: User, sha256: str) -> tuple[Path, Manifest]:
+    """Return folder and manifest of a package, for its author and reviewers."""
+    with context.database.read() as session:
+        package = _seen(session, user, sha256, in_full=True)
+        folder = folder_of(session, context.packages, package)
+        manifest = parse_manifest(package.manifest, package.name)
+    if folder is None:
+        raise Refused(410, "refused.gone")
+    return folder, manifest
 
 
 @router.post("/packages/{sha256}")
@@ -84,7 +120,9 @@ def decide(
             package = _seen(session, user, sha256)
             _decide(context, session, package, user, action, comment)
     except PackageError as error:
-        return _page(request, context, user, sha256, refused=_refused(error))
+        return _page(
+            request, context, user, sha256, refused=refusal_of(error, language_of(request))
+        )
     return RedirectResponse(f"/packages/{sha256}", 303)
 
 
@@ -103,7 +141,7 @@ async def submit_package(request: Request, context: AppContext, user: CurrentUse
         try:
             package = await run_in_threadpool(_submit, context, user, arrival)
         except PackageError as error:
-            raise _refused(error) from error
+            raise refusal_of(error, language_of(request)) from error
     return JSONResponse(_package_info(package), 201)
 
 
@@ -120,8 +158,10 @@ def show_package(context: AppContext, user: CurrentUser, sha256: str) -> Respons
 def _submit(context: Context, author: User, arrival: Arrival) -> Package:
     if not arrival.files:
         raise Refused(422, "refused.no_file_given")
-    with arrival.files[0].path.open("rb") as file, context.database.write() as session:
-        return review.submit(session, file, author, packages=context.packages)
+    with arrival.files[0].path.open("rb") as file:
+        arrived = context.packages.take_in(file)
+    with context.database.write() as session:
+        return review.submit(session, arrived, author)
 
 
 def _decide(
@@ -165,13 +205,6 @@ def _seen(session: Session, user: User, sha256: str, *, in_full: bool = False) -
     raise missing("package")
 
 
-def _refused(error: PackageError) -> Refused:
-    """Return why not: the rule of the review, or what does not fit in the package."""
-    if isinstance(error, review.ReviewError):
-        return Refused(422, f"review.{error.key}", **error.values)
-    return Refused(422, "refused.package", reason=str(error))
-
-
 def _list(
     request: Request, context: Context, user: User, refused: Refused | None = None
 ) -> Response:
@@ -191,7 +224,10 @@ def _page(
 ) -> Response:
     with context.database.read() as session:
         package = _seen(session, user, sha256)
-        manifest = parse_manifest(package.manifest, package.name)
+        try:
+            manifest = parse_manifest(package.manifest, package.name)
+        except PackageError as error:  # taken by an earlier version
+            raise refusal_of(error, language_of(request)) from error
         reviews = list(
             session.scalars(
                 select(Review).where(Review.package_sha256 == sha256).order_by(Review.id)
@@ -205,8 +241,11 @@ def _page(
         releases = session.scalars(select(Release).where(Release.name == package.name)).all()
         is_insider = package.author_id == user.id or has_role(user, "reviewer")
         store = context.packages
-        script = script_of(session, store, package, manifest) if is_insider else ""
-        changes, trouble = _changes(context, session, package) if is_insider else (None, "")
+        folder = folder_of(session, store, package) if is_insider else None
+        language = language_of(request)
+        changes, trouble = (
+            _changes(context, session, package, language) if is_insider else (None, "")
+        )
     return render(
         request,
         "package",
@@ -219,10 +258,13 @@ def _page(
         retrained=retrained.report if retrained and is_insider else None,
         emails=emails,
         is_insider=is_insider,
-        script=script,
+        unwritten=unwritten(manifest),
+        script=script_of(folder, manifest) if folder else "",
+        readme=readme_of(folder, manifest) if folder else None,
+        tests=tests_of(folder, manifest) if folder else [],
         changes=changes,
         no_changes=trouble,
-        dependencies=dependencies_of(store, manifest),
+        dependencies=dependencies_of(store, manifest, language),
         actions=_actions(
             package, user, has_earlier=len({release.sha256 for release in releases}) > 1
         ),
@@ -242,12 +284,16 @@ def _actions(package: Package, user: User, *, has_earlier: bool) -> list[str]:
     return [action for action in ACTIONS if allowed[action]]
 
 
-def _changes(context: Context, session: Session, package: Package) -> tuple[Changes | None, str]:
+def _changes(
+    context: Context, session: Session, package: Package, language: str
+) -> tuple[Changes | None, str]:
     """Return what a package changes, or why that cannot be said."""
     try:
         return changes_of(session, context.packages, package), ""
-    except (PackageError, OSError) as error:
-        return None, str(error)
+    except PackageError as error:
+        return None, refusal_of(error, language).in_language(language)
+    except OSError as error:
+        return None, without_folders(str(error), ours=context.settings.folders)
 
 
 def _emails(session: Session, ids: set[str]) -> dict[str, str]:

@@ -13,6 +13,7 @@ from fastapi.responses import RedirectResponse
 from starlette.background import BackgroundTask
 
 from bl_steer.server.auth.password_resets import open_reset, reset_password
+from bl_steer.server.auth.passwords import hashed
 from bl_steer.server.auth.tokens import MIN_PASSWORD
 from bl_steer.server.errors import Refused
 from bl_steer.server.mail.passwords import post_new_password, post_reset
@@ -62,8 +63,9 @@ def reset(request: Request, context: AppContext, form: Form, token: str) -> Resp
     with context.database.read() as session:
         email = open_reset(session, token).email
     try:
+        password = hashed(form.get("password", ""))
         with context.database.write() as session:
-            user = reset_password(session, token, form.get("password", ""))
+            user = reset_password(session, token, password)
             post_new_password(
                 session, user, language=language_of(request), address=context.settings.address
             )

@@ -30,7 +30,7 @@ router = pages_router()
 @router.get("/s/{token}")
 def shared_page(request: Request, context: AppContext, token: str) -> Response:
     """Show the result that a link opens."""
-    with context.database.write() as session:
+    with context.database.write_beside() as session:
         open_share(session, token, counts=True)
     with context.database.read() as session:
         job = open_share(session, token)

@@ -13,14 +13,14 @@ from starlette.background import BackgroundTask
 from bl_steer.server.auth.accounts import (
     add_user,
     check_email,
-    check_password,
     join,
     open_invitation,
     sign_in,
     sign_out,
     start_session,
 )
-from bl_steer.server.auth.tokens import MIN_PASSWORD, hash_password
+from bl_steer.server.auth.passwords import hashed
+from bl_steer.server.auth.tokens import MIN_PASSWORD
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES, text
@@ -41,7 +41,7 @@ NOTES = ("signed_out", "password_changed", "registered")
 
 def welcome(request: Request, context: Context, user: User, where: str) -> Response:
     """Begin a browser session and go on to a page."""
-    with context.database.write() as session:
+    with context.database.write_beside() as session:
         token = start_session(
             session,
             user,
@@ -117,16 +117,15 @@ def register(request: Request, context: AppContext, form: Form) -> Response:
     _check_open(context)
     if context.settings.smtp_host:
         return _mail_link(request, context, form.get("email", ""))
-    email, password = form.get("email", ""), form.get("password", "")
+    email = form.get("email", "")
     try:
         check_email(email)
-        check_password(password)
+        password = hashed(form.get("password", ""))  # of a known address, too: it takes as long
         with context.database.write() as session:
             add_user(session, email, name=form.get("name", ""), password=password)
     except Refused as refused:
         if refused.key != "refused.email_taken":
             return _join_page(request, form, refused=refused)
-        hash_password(password)  # it takes as long
     return RedirectResponse("/sign-in?note=registered", 303)
 
 
@@ -144,13 +143,14 @@ def do_join(request: Request, context: AppContext, form: Form, token: str) -> Re
     with context.database.read() as session:
         invitation = open_invitation(session, token)
     try:
+        password = hashed(form.get("password", ""))
         with context.database.write() as session:
             user = join(
                 session,
                 token,
                 email=form.get("email", ""),
                 name=form.get("name", ""),
-                password=form.get("password", ""),
+                password=password,
             )
     except Refused as refused:
         return _join_page(

@@ -8,12 +8,16 @@ from sqlalchemy import select
 
 from bl_steer.server.db.tables import Package, Retraining, User
 from bl_steer.server.errors import Refused, missing
-from bl_steer.server.retraining.queue import pairs_of, unsure_fields
+from bl_steer.server.languages import Sentence, TextKey
+from bl_steer.server.packages import PackageError
+from bl_steer.server.retraining.queue import LEAST_PX, pairs_of, unsure_fields
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import open_retraining
+from bl_steer.server.retraining.snapshots import PARTS, TooFewSamples
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
-from bl_steer.server.web.rendering import render
+from bl_steer.server.web.package_view import refusal_of
+from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
 
 __all__ = ["router"]
@@ -34,8 +38,10 @@ def retrain(request: Request, context: AppContext, user: CurrentUser) -> Respons
     retrainings = Retrainings(context.settings, context.database)
     try:
         begun = retrainings.begin(actor=user.email, unless=lambda s: open_retraining(s) is not None)
-    except ValueError as error:
-        refused = Refused(409, "refused.too_few_pairs", reason=str(error))
+    except TooFewSamples as error:
+        train, validation, held = (error.counts[part] for part in PARTS)
+        words = {"train": train, "validation": validation, "held": held, "got": error.samples}
+        refused = Refused(409, "refused.too_few_pairs", **words)
         return _show(request, context, user, refused)
     if not begun:
         return _show(request, context, user, Refused(409, "refused.retraining_open"))
@@ -57,9 +63,16 @@ def submit(
             retraining_id, user
         )
     except (OSError, ValueError) as error:  # on another machine; by somebody else meanwhile
-        refused = Refused(409, "refused.candidate", reason=str(error), id=retraining_id[:8])
+        reason = _reason(error, language_of(request))
+        refused = Refused(409, "refused.candidate", reason=reason, id=retraining_id[:8])
         return _show(request, context, user, refused)
     return RedirectResponse(f"/packages/{submitted}", 303)
+
+
+def _reason(error: Exception, language: str) -> str:
+    if isinstance(error, PackageError):
+        return refusal_of(error, language).in_language(language)
+    return TextKey("training.elsewhere") if isinstance(error, OSError) else Sentence(error)
 
 
 def _show(
@@ -74,7 +87,8 @@ def _show(
             request,
             "training",
             refused=refused,
-            fields=unsure_fields(session, user.id),
+            queue=unsure_fields(session, user.id),
+            least_px=LEAST_PX,
             pairs=pairs_of(session, user.id),
             retrainings=retrainings,
             packages={package.sha256: package for package in packages},

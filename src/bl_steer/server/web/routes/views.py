@@ -12,7 +12,7 @@ from urllib.parse import quote
 from fastapi import Query, Request, Response
 from fastapi.responses import JSONResponse
 
-from bl_steer.server.auth.groups import shared_with
+from bl_steer.server.auth.groups import called, shared_with
 from bl_steer.server.db.tables import Job, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs.history import job_of
@@ -35,7 +35,7 @@ from bl_steer.server.viewing.views import (
     views_of,
 )
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.dependencies import AppContext, CurrentUser, OwnerId
+from bl_steer.server.web.dependencies import AppContext, AsTyped, CurrentUser, OwnerId
 from bl_steer.server.web.rendering import language_of, render, time_in
 from bl_steer.server.web.routes import pages_router
 
@@ -56,7 +56,8 @@ def file_page(
         upload = upload_of(session, owner_id, upload_id)
         owner = session.get_one(User, owner_id)
         groups = shared_with(session, upload_id=upload.id) if owner_id == user.id else []
-    return render(request, "file", upload=upload, owner=owner, groups=groups)
+        titles = called(session, groups, user.id)
+    return render(request, "file", upload=upload, owner=owner, groups=groups, called=titles)
 
 
 @router.get("/files/{upload_id}/layers")
@@ -144,6 +145,7 @@ def _address(job: Job, view: str) -> str:
 @router.get("/jobs/{job_id}/views/{view}/{layer}/tiles/{plane}/{step}/{x}/{y}")
 def job_tile(
     context: AppContext,
+    user: CurrentUser,
     owner_id: OwnerId,
     job_id: str,
     view: str,
@@ -157,13 +159,14 @@ def job_tile(
     """Return a tile of a result as PNG."""
     with context.database.read() as session:
         job = job_of(session, owner_id, job_id)
-        shown = layer_of(view_named(session, job, view), layer)
+        shown = layer_of(view_named(session, job, view, given=owner_id == user.id), layer)
     return tile_answer(context, shown, layer, plane, (step, x, y), phase, phases_of_job(job))
 
 
 @router.get("/jobs/{job_id}/views/{view}/{layer}/values/{plane}/{x}/{y}")
 def job_values(
     context: AppContext,
+    user: CurrentUser,
     owner_id: OwnerId,
     job_id: str,
     view: str,
@@ -174,7 +177,8 @@ def job_values(
 ) -> Response:
     """Return the values of a block of a result."""
     with context.database.read() as session:
-        shown = layer_of(view_named(session, job_of(session, owner_id, job_id), view), layer)
+        job = job_of(session, owner_id, job_id)
+        shown = layer_of(view_named(session, job, view, given=owner_id == user.id), layer)
     return values_answer(context, shown, plane, x, y)
 
 
@@ -199,7 +203,7 @@ def paint_page(
     user: CurrentUser,
     job_id: str,
     view: str,
-    plane: Annotated[int, Query(ge=0, lt=10**6)] = 0,
+    plane: Annotated[int, AsTyped, Query(ge=0, lt=10**6)] = 0,
 ) -> Response:
     """Show an image of a segmentation, or a plane of a stack, to paint a mask over it."""
     language = language_of(request)
@@ -213,7 +217,7 @@ def paint_page(
         painted = cut_key(job, found, found.page) if found.upload_id else ""
         pages = [one.page for one in views_of(session, job) if one.upload_id == upload.id]
         number = plane + 1 if not found.upload_id else found.page + 1 if any(pages) else None
-        next_field = next(iter(unsure_fields(session, user.id, without=painted)), None)
+        next_field = next(iter(unsure_fields(session, user.id, without=painted).fields), None)
     return render(
         request,
         "paint",

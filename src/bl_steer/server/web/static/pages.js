@@ -76,6 +76,18 @@ function prepare(root) {
     }));
 }
 
+// A second click sends no form again while the first is under way, nor before the page is shown anew.
+const SENT_MS = 5000;
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (event.defaultPrevented || form.method !== "post") return;
+  if (form.dataset.sent) { event.preventDefault(); return; }
+  form.dataset.sent = "1";
+  setTimeout(() => { delete form.dataset.sent; }, SENT_MS);
+});
+addEventListener("pageshow", () =>
+  document.querySelectorAll("form[data-sent]").forEach((form) => { delete form.dataset.sent; }));
+
 // While a job's progress gets no answer the page says so; the next answer replaces these words.
 function tellNoAnswer(event) {
   const words = event.target.querySelector && event.target.querySelector(".no-answer");
@@ -83,6 +95,9 @@ function tellNoAnswer(event) {
 }
 for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"])
   document.addEventListener(name, tellNoAnswer);
+
+// What a page fetches later is prepared as what it came with.
+document.addEventListener("htmx:load", ({ detail }) => { if (detail.elt !== document.body) prepare(detail.elt); });
 
 document.addEventListener("DOMContentLoaded", () => {
   prepare(document);

@@ -1,6 +1,12 @@
 // Paint a mask over an image: brush, fill, eraser, the network's label here; save it as a pair.
 "use strict";
 
+// What a page says at a place; nothing where it has none.
+function wordsAt(page, place) {
+  const found = new DOMParser().parseFromString(page, "text/html").querySelector(place);
+  return found ? found.textContent.trim() : "";
+}
+
 class Painter {
   constructor(form, viewer) {
     this.form = form; this.viewer = viewer; this.pane = viewer.panes[0]; this.saved = true;
@@ -14,7 +20,11 @@ class Painter {
     const layer = scene.layers.find((one) => one.role === "labels");
     const plane = Math.min(Number(this.form.dataset.plane), scene.sizes.length - 1), [width, height] = scene.sizes[plane];
     const answer = await fetch(`${layer.address}/planes/${plane}`);
-    if (!answer.ok) { this.tell(this.form.dataset.large); return; }
+    if (!answer.ok) {
+      const large = answer.status === 413 && this.form.dataset.large;
+      this.tell(large || wordsAt(await answer.text(), ".code + h1") || this.form.dataset.broken);
+      return;
+    }
     const colours = {};
     layer.phases.forEach(({ label, colour }) => { colours[label] = colour; });
     this.phases = layer.phases;
@@ -51,7 +61,7 @@ class Painter {
     this.viewer.tool(".opacity").addEventListener("input", () => this.show());
     document.addEventListener("keydown", (event) => this.shortcut(event));
     this.form.addEventListener("submit", (event) => { event.preventDefault(); this.save(); });
-    addEventListener("beforeunload", (event) => { if (!this.saved) event.preventDefault(); });
+    addEventListener("beforeunload", (event) => { if (!this.saved || this.saving) event.preventDefault(); });
   }
 
   get tool() { return this.form.elements.tool.value; }
@@ -144,9 +154,13 @@ class Painter {
     this.show();
   }
 
-  tell(words) {
+  tell(words, address = "") {
     const problem = document.getElementById("paint-problem");
     problem.textContent = words; problem.hidden = !words;
+    if (!address) return;
+    const link = document.createElement("a");  // opens beside the page, whose work would be lost
+    link.href = address; link.target = "_blank"; link.textContent = this.form.dataset.signIn;
+    problem.append(" ", link);
   }
 
   // Why a mask cannot be read without a doubt, or nothing.
@@ -161,16 +175,25 @@ class Painter {
   async save() {
     const words = this.problem();
     this.tell(words);
-    if (words || !await this.send(this.form.action, this.mask.labels)) return;
-    this.saved = true;
-    this.confirm(this.form.dataset.saved);
+    if (words) return;
+    const button = document.getElementById("save"), label = button.textContent;
+    button.style.minWidth = `${button.offsetWidth}px`; // a second click must not meet what would move up beside it
+    button.textContent = this.form.dataset.saving;
+    this.saved = this.saving = true; // to leave now would break it off; what is painted meanwhile is unsaved
+    const answer = await this.send(this.form.action, this.mask.labels);
+    button.textContent = label;
+    this.saving = false;
+    if (!answer) this.saved = false;
+    else if (this.saved) this.confirm(wordsAt(await answer.text(), "#mask .notice"));
   }
 
   // A forest that is grown on the server from what is painted labels the rest.
   async suggest() {
     const painted = this.mask.painted(), words = this.form.dataset;
-    this.tell(painted.includes(UNLABELLED) ? "" : words.full);
-    if (!painted.includes(UNLABELLED)) return;
+    const kinds = new Set(painted).size;
+    const told = painted.includes(UNLABELLED) ? (kinds < 3 ? words.few : "") : words.full;
+    this.tell(told);
+    if (told) return;
     this.confirm(words.suggesting);
     const answer = await this.send(words.proposal, painted);
     document.getElementById("paint-saved").hidden = true;
@@ -183,21 +206,35 @@ class Painter {
 
   // Send labels as a picture; return the answer, or nothing after telling why it was refused.
   async send(address, labels) {
-    const buttons = ["save", "suggest"].map((id) => document.getElementById(id));
-    const body = new FormData();
-    for (const name of ["csrf", "view", "plane"]) body.append(name, this.form.elements[name].value);
+    const buttons = ["save", "suggest"].map((id) => document.getElementById(id)), words = this.form.dataset;
     buttons.forEach((button) => { button.disabled = true; });
     try {
-      body.append("files", await this.mask.png(labels), this.form.dataset.name);
-      const answer = await fetch(address, { method: "POST", body });
+      const picture = await this.mask.png(labels);
+      let answer = await this.post(address, picture);
+      if (answer.status === 403 && await this.renew()) answer = await this.post(address, picture);
       if (answer.ok) return answer;
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const told = page.querySelector("#mask .problem, .problem, .code + h1");
-      this.tell(told ? told.textContent.trim() : this.form.dataset.broken);
-    } catch { this.tell(this.form.dataset.broken); }
+      if (answer.status === 401) this.tell(words.signedOut, "/sign-in");
+      else this.tell(wordsAt(await answer.text(), "#mask .problem, .problem, .code + h1") || words.broken);
+    } catch { this.tell(words.broken); }
     finally { buttons.forEach((button) => { button.disabled = false; }); }
     document.getElementById("paint-saved").hidden = true;
     return null;
+  }
+
+  post(address, picture) {
+    const body = new FormData();
+    for (const name of ["csrf", "view", "plane"]) body.append(name, this.form.elements[name].value);
+    body.append("files", picture, this.form.dataset.name);
+    return fetch(address, { method: "POST", body });
+  }
+
+  // Who signed in anew has a new session: take its word from this page as it is now. Return whether there is one.
+  async renew() {
+    const page = new DOMParser().parseFromString(await (await fetch(location.href)).text(), "text/html");
+    const word = page.querySelector("#paint [name=csrf]"), own = this.form.elements.csrf;
+    if (!word || word.value === own.value) return false;
+    own.value = word.value;
+    return true;
   }
 
   confirm(words) {

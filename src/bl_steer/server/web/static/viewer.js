@@ -165,7 +165,7 @@ class Viewer {
   tool(selector) { return this.root.querySelector(selector); }
 
   async open(address) {
-    const scene = await this.fetchScene(address);
+    const scene = await this.fetchScene(address, () => this.open(address));
     this.tool(".tools").hidden = this.tool(".panes").hidden = !scene;
     if (!scene) return;
     const labels = scene.layers.find((layer) => layer.phases.length && !layer.address.includes("/truth-"));
@@ -187,15 +187,18 @@ class Viewer {
     this.root.dispatchEvent(new CustomEvent("opened", { detail: scene }));
   }
 
-  async fetchScene(address) {
-    const problem = this.tool(".viewer-problem");
+  // What a scene is made of, or null; then `again` is offered where another try may help.
+  async fetchScene(address, again) {
+    const problem = this.tool(".viewer-problem"), offer = this.tool(".viewer-again");
     problem.hidden = false; problem.textContent = this.words.loading;
+    offer.hidden = true; offer.firstElementChild.onclick = again;
     let scene = null;
     try {
       const answer = await fetch(address);
       const said = await answer.json();
-      if (answer.ok) scene = said; else problem.textContent = said.message;
-    } catch { problem.textContent = this.words.broken; }
+      if (answer.ok) scene = said;
+      else { problem.textContent = said.message; offer.hidden = answer.status < 500; }
+    } catch { problem.textContent = this.words.broken; offer.hidden = false; }
     problem.hidden = Boolean(scene);
     return scene;
   }
@@ -243,7 +246,7 @@ class Viewer {
     if (!choice) { this.panes.length = 1; return; }
     if (!this.other) this.watch(this.other = new Pane(element, this.words));
     const [kind, address] = choice.split(" "), own = this.panes[0].scene;
-    const scene = kind === "scene" ? await this.fetchScene(address) : own;
+    const scene = kind === "scene" ? await this.fetchScene(address, () => this.showBeside(choice)) : own;
     if (!scene) { element.hidden = true; return; }
     const overlay = kind === "layer" ? own.layers.find((layer) => layer.address === address)
       : kind === "scene" ? scene.layers.find((layer) => layer.role === "labels") : null;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.masks import decode_mask
 from bl_steer.analysis.segmentation.phase_names import parse_phases
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED, Phase, Phases
 
 LABELS = np.random.default_rng(0).integers(0, 3, (12, 16)).astype(np.uint8)
 TWO = np.minimum(LABELS, 1)
@@ -52,8 +53,30 @@ def test_a_mask_is_read_as_the_program_meant_it(name: str) -> None:
 @pytest.mark.parametrize("values", [[0, 7, 200], [0, 4], [3, 5], [0, 100, 200, 255]])
 def test_other_greys_are_refused_with_their_values(values: list[int]) -> None:
     mask = np.array([values, values], np.uint8)
-    with pytest.raises(ValueError, match=r"labels must be 0 to 2 or 255 \(unlabelled\), got"):
+    wrong = [value for value in values if value not in (0, 255)]
+    told = r"labels must be 0 to 2 or 255 \(unlabelled\) for the phases oxide, carbon, void, got"
+    with pytest.raises(ValueError, match=rf"{told} {re.escape(str(wrong))} in .*; save the numb"):
         decode_mask(mask, FIBSEM_PHASES)
+
+
+@pytest.mark.parametrize(
+    ("values", "unpainted", "count"),
+    [([1, 2, 3], None, 3), ([1, 2, 3], "unlabelled", 3), ([0, 127, 255], None, 3),
+     ([0, 128, 255], None, 3), ([1, 2, 3, 4], None, 4), ([0, 2, 5], None, 0)],
+)  # fmt: skip
+def test_numbers_of_more_phases_say_how_many_are_to_be_named(
+    values: list[int], unpainted: str | None, count: int
+) -> None:
+    mask = np.array([values, values], np.uint8)
+    two = Phases(FIBSEM_PHASES.members[:2])
+    with pytest.raises(ValueError, match=r"for the phases oxide, carbon, got") as refused:
+        decode_mask(mask, two, unpainted=unpainted)
+    remedy = f"numbers of {count} phases: give phases=NAMES of all {count}"
+    assert (remedy in str(refused.value)) == bool(count)
+    if count:
+        names = [Phase(f"p{k}", (k, k + 1, 0), (0, 0, 0)) for k in range(count)]
+        labels = decode_mask(mask, Phases(tuple(names)), unpainted=unpainted).labels
+        assert set(np.unique(labels)) == set(range(count))
 
 
 @pytest.mark.parametrize(

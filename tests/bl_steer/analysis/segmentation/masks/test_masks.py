@@ -202,7 +202,8 @@ def test_a_colour_of_the_paints_hue_that_is_stronger_than_it_is_told() -> None:
     pure = painted.copy()
     pure[(painted == green.paint).all(axis=-1) & (np.arange(128) < 64)] = (0, 255, 0)
     (note,) = decode_mask(pure, FIBSEM_PHASES, image=grey).report.notes
-    assert note.startswith("Colour (0, 255, 0) in ")
+    share = float((pure == (0, 255, 0)).all(axis=-1).mean())
+    assert note.startswith(f"Colour (0, 255, 0) in {share:.2%} of the pixels")
     assert f"is taken for {green.name}, painted (0, 128, 0), by its hue" in note
 
 

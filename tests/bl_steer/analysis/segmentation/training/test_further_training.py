@@ -9,6 +9,8 @@ import pytest
 import torch
 
 from bl_steer.analysis.segmentation import FIBSEM_PHASES, ONE_PASS, SegmentationModel
+from bl_steer.analysis.segmentation.model import uncorrected
+from bl_steer.analysis.segmentation.networks import CalibratedNetwork, FilmNetwork
 from bl_steer.analysis.segmentation.shading import even_levels
 from bl_steer.analysis.segmentation.tiles import standardise
 from bl_steer.analysis.segmentation.training import (
@@ -99,6 +101,44 @@ def test_a_training_ends_part_of_the_way_back_to_its_start(
     for key, value in mixed.network.state_dict().items():
         if value.is_floating_point():
             torch.testing.assert_close(value, (before[key] + after[key]) / 2)
+
+
+def test_what_finds_films_is_put_around_the_trained_network_and_is_no_part_of_the_next_training(
+    model: SegmentationModel, pairs: list[Labelled], tmp_path: Path
+) -> None:
+    fields = [LabelledField(*pair, f"s{n}", {}, f"s{n}") for n, pair in enumerate(pairs)]
+    data = TrainingSet(FIBSEM_PHASES, fields[:3], fields[3:], [])
+    settings = SETTINGS.model_copy(update={"film_log_odds": (0.0, 0.8, 0.0), "calibrate": True})
+    plain = train_model(data, SETTINGS, start=model)
+    train_model(data, settings, start=model, folder=tmp_path)
+    found = SegmentationModel.load(tmp_path)
+    assert found.finds_films
+    assert not plain.finds_films
+    network = found.network
+    assert isinstance(network, FilmNetwork)
+    torch.testing.assert_close(network.log_odds, torch.tensor([0.0, 0.8, 0.0]))
+    assert found.calibrated == isinstance(network.network, CalibratedNetwork)
+    trained = uncorrected(network).state_dict()
+    for key, value in plain.network.state_dict().items():
+        assert torch.equal(value, trained[key])
+    kept = train_model(data, SETTINGS, start=found)
+    assert kept.film_log_odds == (0.0, 0.8, 0.0)
+    assert kept.card["settings"]["film_log_odds"] == [0.0, 0.8, 0.0]
+    without = SETTINGS.model_copy(update={"film_log_odds": ()})
+    assert not train_model(data, without, start=found).finds_films
+    successor = Training(SETTINGS, FIBSEM_PHASES, pairs[:3], pairs[3:], start=found)
+    for key, value in successor._network.state_dict().items():
+        assert torch.equal(value, trained[key])
+
+
+def test_log_odds_of_films_are_refused_unless_each_phase_has_one(
+    model: SegmentationModel, pairs: list[Labelled]
+) -> None:
+    fields = [LabelledField(*pair, f"s{n}", {}, f"s{n}") for n, pair in enumerate(pairs)]
+    data = TrainingSet(FIBSEM_PHASES, fields[:3], fields[3:], [])
+    two = SETTINGS.model_copy(update={"film_log_odds": (0.0, 0.8)})
+    with pytest.raises(ValueError, match="each of the 3 phases, got 2"):
+        train_model(data, two, start=model)
 
 
 def test_the_card_says_from_which_model_a_training_went_on(

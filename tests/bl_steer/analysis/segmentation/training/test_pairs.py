@@ -40,6 +40,8 @@ LAYOUTS = {
     "beside": ("train", "train/{}.tif", "train_annot/{}_mask.tif"),
     "beside, masks": ("train", "train/{}.png", "train_masks/{}.png"),
     "within": (".", "images/{}.tif", "masks/{}.png"),
+    "within, capitals": (".", "Images/{}.TIF", "Labels/{}.PNG"),
+    "beside, capitals": ("Train", "Train/{}.tif", "train_Masks/{}.png"),
     "one folder": (".", "{}.tif", "{}_mask.png"),
     "named images": (".", "{}_image.tif", "{}_label.png"),
 }

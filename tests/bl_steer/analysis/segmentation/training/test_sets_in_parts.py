@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from bl_steer.analysis.segmentation import FIBSEM_PHASES, UNLABELLED, parse_phases
@@ -90,3 +92,24 @@ def test_a_third_of_the_only_sample_validates(pairs: list[Labelled], tmp_path: P
     assert not data.test
     assert any("a third of each validates" in note for note in data.notes)
     assert len(TrainingSet.read(tmp_path, FIBSEM_PHASES, shares=(1, 0, 0)).train) == 1
+
+
+@pytest.mark.parametrize("form", ["cut", "mirrored", "turned", "overlapping", "other levels"])
+def test_what_is_cut_from_a_training_image_is_named(
+    pairs: list[Labelled], tmp_path: Path, form: str
+) -> None:
+    taken: dict[str, Callable[[NDArray[np.uint8]], NDArray[np.uint8]]] = {
+        "cut": lambda a: a[20:84, 10:90],
+        "mirrored": lambda a: a[:, ::-1],
+        "turned": lambda a: np.rot90(a[:80]),
+        "overlapping": lambda a: np.concatenate([a[40:], a[::-1][:40]]),
+        "other levels": lambda a: a,
+    }[form]
+    image, labels = (np.ascontiguousarray(taken(a)) for a in pairs[1])
+    if form == "other levels":
+        image = (image * 0.5 + 40).astype(np.uint8)
+    write(tmp_path / "train", tmp_path / "train", {"a_0": pairs[0], "b_0": pairs[1]})
+    write(tmp_path / "val", tmp_path / "val", {"c_0": pairs[2]})
+    write(tmp_path / "test", tmp_path / "test", {"d_0": (image, labels), "e_0": pairs[3]})
+    (told,) = [n for n in TrainingSet.read(tmp_path, FIBSEM_PHASES).notes if "share pixels" in n]
+    assert told.startswith("d_0.png, to test with, and b_0.png, to train with, share pixels")

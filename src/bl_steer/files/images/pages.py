@@ -17,9 +17,9 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
-from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
-from bl_steer.files.formats import READ
+from bl_steer.files.formats import READ, way_to_tiff
+from bl_steer.files.images import image_metadata
 from bl_steer.files.tiff.pages import WHITE, RawPages, allow, picture_pixels, quiet, read_tiff
 
 __all__ = ["MAX_PIXELS", "read_indices", "read_page", "read_pages", "size_of"]
@@ -71,7 +71,8 @@ def read_page(
     Parameters
     ----------
     as_stored : of a TIFF, as in `read_tiff`
-    notes : takes the sentences on it, where this makes a difference, and on a turned image
+    notes : takes the sentences on it, where this makes a difference, on a turned image, and on what
+        lies beside it or was left out
 
     Raises
     ------
@@ -81,12 +82,12 @@ def read_page(
     raw = read_pages(path, max_pixels, as_stored=as_stored)
     if notes is not None:
         told = (WHITE, image_metadata.TURNED, FIRST_FRAME)
-        notes += [note for note in raw.notes if note.startswith(told)]
+        notes += [n for n in raw.notes if n.startswith(told) or n in raw.notes_of_headers]
     if len(raw.pages) != 1:
         raise ValueError(
             f"{path.name} must hold one page, got {len(raw.pages)}; save each page as a file"
         )
-    return raw.pages[0], raw.metadata
+    return raw.pages[0], raw.metadata | ({"bar_px": raw.bar_rows} if raw.bar_rows else {})
 
 
 def read_indices(path: Path) -> NDArray[Any] | None:
@@ -168,7 +169,7 @@ def _kind(path: Path) -> str:
         if head.startswith(signature):
             return kind
     content = f"one that starts with {head!r}" if head else "an empty file (0 bytes)"
-    raise ValueError(f"{path.name} must be a {READ} file, got {content}; export it as TIFF")
+    raise ValueError(f"{path.name} must be a {READ} file, got {content}; {way_to_tiff(path)}")
 
 
 def _read_npy(stream: IO[bytes], max_pixels: int) -> RawPages:
@@ -188,7 +189,9 @@ def _read_picture(stream: IO[bytes], max_pixels: int) -> RawPages:
     stream.seek(0)
     with _open_picture(stream) as image:
         allow(image.width * image.height, max_pixels)
-        raw = RawPages([picture_pixels(image)], image_metadata.of_picture(image.info))
+        pixels = picture_pixels(image)
+        raw = RawPages([pixels])
+        raw.take(image_metadata.of_picture(Path(stream.name), image.info, pixels))
         raw.notes += image_metadata.turned_notes(image.getexif().get(274))
         if getattr(image, "n_frames", 1) > 1:
             raw.notes.append(f"{FIRST_FRAME} of {image.n_frames} frames is read.")

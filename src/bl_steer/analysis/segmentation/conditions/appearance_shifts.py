@@ -1,6 +1,6 @@
 """Learn from training images how appearance scatters and how each change of acquisition moves it.
 
-`bl_steer.analysis.segmentation.acquisition` compares new micrographs with what is learnt here.
+`acquisition` compares new micrographs with what is learnt here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.covariance import ledoit_wolf
 
-from bl_steer.analysis.segmentation.appearance import (
+from bl_steer.analysis.segmentation.conditions.appearance import (
     ASPECTS,
     LARGEST,
     SMALLEST,

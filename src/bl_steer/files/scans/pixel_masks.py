@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bl_steer.files.archives import archive_arrays
-from bl_steer.files.edf import is_edf, read_edf
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.images import read_colours
+from bl_steer.files.scans.edf import is_edf, read_edf
 
 __all__ = ["bad_pixels_of", "read_pixel_mask"]
 

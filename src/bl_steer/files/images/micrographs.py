@@ -1,6 +1,6 @@
 """Read micrographs from files, whichever microscope wrote them, and refuse what is not an image.
 
-The pages as stored come from `image_pages`, what the files say about scale and voltage from
+The pages as stored come from `pages`, what the files say about scale and voltage from
 `image_metadata`; painted masks are decoded in `bl_steer.analysis.segmentation`.
 """
 
@@ -14,14 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files import image_metadata
 from bl_steer.files.formats import SUFFIXES
-from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page, read_pages
-from bl_steer.files.slice_folder import natural_key
+from bl_steer.files.images import image_metadata
+from bl_steer.files.images.coloured_marks import less_marks, marked_pixels
+from bl_steer.files.images.pages import MAX_PIXELS, read_indices, read_page, read_pages
+from bl_steer.files.slice_names import natural_key
 
 __all__ = [
     "MAX_PIXELS",
     "Micrographs",
+    "flaws_of",
+    "folder_named",
     "list_images",
     "read_colours",
     "read_indices",
@@ -58,6 +61,12 @@ class Micrographs:
         return mask[:height] if len(mask) == height + self.bar_rows else mask
 
 
+def folder_named(parent: Path, name: str) -> Path:
+    """Return a folder of a name in another one, however it is capitalised; it may be missing."""
+    found = (p for p in parent.glob("*") if p.name.lower() == name.lower() and p.is_dir())
+    return next(found, parent / name)
+
+
 def list_images(folder: str | Path) -> list[Path]:
     """Return the images in a folder in natural order: ``slice_2`` before ``slice_10``.
 
@@ -69,15 +78,15 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"folder must exist, got {str(folder)!r}; give a folder of images")
-    images = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    images = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.is_dir())
     return sorted((p for p in images if not p.name.startswith(".")), key=natural_key)
 
 
 def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micrographs:
     """Read every field of a file in one of `formats.FORMATS` as grey images.
 
-    Colour becomes grey: exactly where the three channels are equal, as luminance where not.
-    Alpha is dropped.
+    Colour becomes grey: exactly where the three channels are equal, as luminance where not. Marks
+    in colour on a grey image, such as a scale bar, are filled from around. Alpha is dropped.
 
     Parameters
     ----------
@@ -94,8 +103,8 @@ def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micro
     if len({page.shape for page in fields}) > 1:
         raw.notes.append(f"The pages differ in size: {sorted({p.shape for p in fields})}.")
     for number, page in enumerate(fields):
-        raw.notes.extend(_flaws(page, _page(number, len(fields))))
-    metadata = image_metadata.of_sidecar(path) | raw.metadata
+        raw.notes.extend(flaws_of(page, _page(number, len(fields))))
+    metadata = dict(raw.metadata)
     raw.notes.extend(image_metadata.notes_of_pixels(metadata))
     metadata.pop("pixel_height_nm", None)
     return Micrographs(
@@ -140,17 +149,29 @@ def _grey(page: NDArray[Any], notes: list[str]) -> NDArray[Any]:
     if all(np.array_equal(first, page[..., c], equal_nan=first.dtype.kind == "f")
            for c in range(1, page.shape[-1])):  # fmt: skip
         return np.ascontiguousarray(first)
-    notes.append("The image has colours: its luminance is used.")
     luminance = page @ np.array(_LUMINANCE, np.float32)
-    return (luminance if page.dtype.kind == "f" else np.rint(luminance)).astype(page.dtype)
+    grey = (luminance if page.dtype.kind == "f" else np.rint(luminance)).astype(page.dtype)
+    if (coloured := marked_pixels(page)) is not None:
+        filled, told = less_marks(grey, coloured)
+        notes.append(told)
+        return filled
+    notes.append("The image has colours: its luminance is used.")
+    return grey
 
 
 def _page(number: int, count: int) -> str:
     return f"Page {number + 1} of {count}" if count > 1 else "The image"
 
 
-def _flaws(page: NDArray[Any], what: str) -> list[str]:
+def flaws_of(page: NDArray[Any], what: str) -> list[str]:
+    """Return what a user should know of grey levels (H, W) that no recording leaves.
+
+    Parameters
+    ----------
+    what : holds them, as a sentence begins with it
+    """
     missing = ~np.isfinite(page) if page.dtype.kind == "f" else np.zeros(1, bool)
     if missing.all():
         return [f"{what} holds no finite value."]
-    return [f"{what} is not finite in {missing.mean():.2%} of its pixels."] * bool(missing.any())
+    count = int(missing.sum())
+    return [f"{what} is not finite in {count:,} of its {missing.size:,} pixels."] * bool(count)

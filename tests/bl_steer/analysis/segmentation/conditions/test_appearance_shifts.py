@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.covariance import ledoit_wolf
 
-from bl_steer.analysis.segmentation.appearance import ASPECTS, LARGEST, altered
-from bl_steer.analysis.segmentation.appearance_shifts import edge_px, matched_filters
+from bl_steer.analysis.segmentation.conditions.appearance import ASPECTS, LARGEST, altered
+from bl_steer.analysis.segmentation.conditions.appearance_shifts import edge_px, matched_filters
 
 
 def test_a_matched_filter_has_unit_scale_and_answers_its_own_change_most() -> None:

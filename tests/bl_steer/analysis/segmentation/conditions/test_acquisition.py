@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.segmentation import ASPECTS, Acquisition
-from bl_steer.analysis.segmentation.appearance import appearance
+from bl_steer.analysis.segmentation.conditions.appearance import appearance
 
 RECORDED = {"pixel_size_nm": [8.0, 10.0, 12.0], "accelerating_voltage_kV": 2.0, "staining": "none"}
 

@@ -1,0 +1,183 @@
+"""Slices from which on a stack shows something else: turned, mirrored, inverted, another specimen.
+
+One slice that does not fit is unlike both beside it, which `order` looks for. Where all that follow
+do not fit what came before, one step alone is large, and slices farther apart across it are no more
+unlike than those at its sides: elsewhere differences grow with the distance.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.fft import irfft2, rfft2
+from scipy.ndimage import affine_transform, gaussian_filter
+
+from bl_steer.protocols import Array
+from bl_steer.slicing.bad_slices import called
+from bl_steer.slicing.order import COARSEST, COMPARED_PX, FEWEST, SMALLEST_PX, evenly_lit
+
+__all__ = ["break_warnings"]
+
+USUAL, LARGEST = 1.7, 1.4
+"""Of the usual difference of neighbours, and of the largest elsewhere, that one has at the least
+where a stack breaks. Of 48 simulated stacks of both families, 30 to 120 nm apart, the largest step
+had 2.7 and 1.4 times at the most, together 2.7 and 1.36; mirrored or turned ones, up to 80 nm
+apart, 2.6 and 1.65 at the least."""
+ACROSS = 1.2
+"""Of the difference at a break, that slices up to three apart across it have at the most. Mirrored
+and turned stacks had 1.14; where a sound one has its largest step, those three apart have 1.25 and
+more."""
+INVERTED = -0.3
+"""Correlation across a break, below which the contrast is inverted there."""
+DISPLACED = 0.8
+"""Of the usual correlation of slices where they are most alike, that one has at the least which is
+displaced; mirrored, turned and other ones had .65 at the most."""
+MOST_MISSING = 2
+"""Slices that are missing, at the most, where what follows should still be like what was before."""
+MOST_BREAKS = 4
+MAGNIFIED, RESTORED = 0.75, 0.75
+"""Of the difference of two neighbours, that is left at the most where one is magnified as the other
+was, and of the usual correlation, that there is then at the least. Where images of both families
+were magnified by 1.25 and 1.5 from one on, .26 to .7 were left; of sound neighbours .84 and more,
+whatever the magnification that fits best; of inverted ones .68, but a correlation of .3."""
+LOOKED_AT, LARGER = 8, 1.25
+"""Largest differences that are looked at, of so much of the usual one."""
+ASIDE_PX = 8
+"""By which an image may be displaced, too, of the pixels that are compared."""
+MAGNIFICATIONS = np.exp(0.05 * np.arange(1, 13))
+NOISE_PX = 3.0
+"""Deviation of the Gaussian within which brightness is noise, in pixels of the image."""
+
+
+def break_warnings(
+    images: Iterable[NDArray[Any]],
+    names: Sequence[str] = (),
+    pitches: Array | None = None,
+    registered: Array | None = None,
+) -> Iterator[str]:
+    """Name the slices from which on the images are unlike those before; blank ones are passed over.
+
+    Parameters
+    ----------
+    images : grey levels, each of shape (H, W), aligned, in order; read once
+    names : of the slices, as of `bl_steer.slicing.bad_slices.called`
+    pitches : from the slice before to each, (n,); 1 by default
+    registered : correlation of each with the slice before where it is most like it, (n,)
+    """
+    shown: list[int] = []
+    faces: list[Array] = []
+    for place, image in enumerate(np.asarray(image) for image in images):
+        if min(image.shape) < SMALLEST_PX:
+            return
+        if image.min() < image.max():
+            faces.append(_features(image))
+            shown.append(place)
+    n, names = len(faces), called(shown, names)
+    if n < FEWEST:
+        return
+
+    def apart(first: int, second: int) -> float:
+        return 1.0 - float((faces[first] * faces[second]).mean())
+
+    steps = np.array([apart(place, place + 1) for place in range(n - 1)])
+    usual = float(np.median(steps))
+    missing = np.zeros(len(shown)) if pitches is None else np.asarray(pitches)[shown] - 1.0
+    large = np.flatnonzero(steps > USUAL * usual).tolist()
+    magnified = {
+        int(place): times
+        for place in np.argsort(-steps, kind="stable")[:LOOKED_AT]
+        if steps[place] > LARGER * usual
+        and (times := _magnification(faces[place], faces[place + 1], RESTORED * (1.0 - usual)))
+        is not None
+    }
+    for place, times in sorted(magnified.items()):
+        yield (
+            f"from slice {names[place + 1]} on the image is magnified about {times:.2f} times "
+            f"against {names[place]}: it is more like it so; give the parts by themselves, each "
+            "with its pixel size, or resample one"
+        )
+    if len(large) > MOST_BREAKS:  # as layers of spheres do, a specimen changes by leaps itself
+        return
+    others = np.delete(steps, large)
+    elsewhere = LARGEST * max(others.max(initial=0.0), usual)
+
+    def is_break(place: int) -> bool:
+        if not 0 < place < n - 2 or missing[place + 1] > MOST_MISSING:
+            return False
+        across = [
+            apart(before, after)
+            for before in (place - 1, place)
+            for after in (place + 1, place + 2)
+        ]
+        return bool(min(across) > elsewhere and max(across) < ACROSS * steps[place])
+
+    found = [place for place in large if place not in magnified and is_break(place)]
+    for place in found:
+        before, after = names[place], names[place + 1]
+        alike = f"correlation {1.0 - steps[place]:.2f}, elsewhere {1.0 - usual:.2f}"
+        if registered is not None and _is_displaced(registered, shown[place + 1]):
+            yield (
+                f"from slice {after} on the slices lie aside of those up to {before} ({alike}), "
+                "and are like them elsewhere: they jump there, and the alignment has not followed; "
+                "move one of the two parts in place, or give marks"
+            )
+        elif 1.0 - steps[place] < INVERTED:
+            yield (
+                f"the contrast is inverted from slice {after} on: what is bright in {before} is "
+                f"dark there ({alike}); invert one of the two parts"
+            )
+        else:
+            yield (
+                f"from slice {after} on the slices are unlike those up to {before} ({alike}): "
+                "turned, mirrored or of another magnification, of another place or specimen, or "
+                "the specimen changes there; take the parts by themselves, or correct one"
+            )
+
+
+def _is_displaced(registered: Array, place: int) -> bool:
+    """Return whether a slice is like that before in another place, as neighbours are elsewhere."""
+    return bool(registered[place] > DISPLACED * np.nanmedian(registered))
+
+
+def _features(image: NDArray[Any]) -> Array:
+    """Return what an image (H, W) shows, in few pixels, of mean 0 and variance 1."""
+    by = max(1, math.isqrt(image.size // COMPARED_PX))
+    height, width = (edge // by for edge in image.shape)
+    blocks = image[: height * by, : width * by].reshape(height, by, width, by)
+    grey = gaussian_filter(blocks.mean(axis=(1, 3), dtype=np.float64), NOISE_PX / by)
+    return evenly_lit(grey, least_px=COARSEST / by)
+
+
+def _magnification(before: Array, after: Array, least: float) -> float | None:
+    """Return by how much `after` is magnified against `before`; None where it is not plainly.
+
+    Parameters
+    ----------
+    least : correlation that there must be then
+    """
+    found: list[tuple[float, float]] = []
+    for times in MAGNIFICATIONS.tolist():
+        found.append((_alike(_magnified(before, times), after), times))
+        found.append((_alike(before, _magnified(after, times)), 1.0 / times))
+    most, times = max(found)
+    left = 1.0 - _alike(before, after)
+    return times if most > least and 1.0 - most < MAGNIFIED * left else None
+
+
+def _magnified(face: Array, times: float) -> Array:
+    """Return what an image shows about its middle, in as many pixels."""
+    middle = (np.array(face.shape) - 1.0) / 2.0
+    scale = np.full(2, 1.0 / times)
+    return np.asarray(affine_transform(face, scale, offset=middle * (1.0 - scale), order=1))
+
+
+def _alike(first: Array, second: Array) -> float:
+    """Return the correlation of two images, displaced by a few pixels at the most."""
+    one, other = ((face - face.mean()) / (face.std() or 1.0) for face in (first, second))
+    product = irfft2(rfft2(one).conj() * rfft2(other), one.shape) / one.size
+    near = np.arange(-ASIDE_PX, ASIDE_PX + 1)
+    return float(product[np.ix_(near, near)].max())
