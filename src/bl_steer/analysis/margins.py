@@ -1,7 +1,8 @@
-"""Rows and columns at the sides of an image that are no specimen: of one value alone, or a bar.
+"""What is no specimen at the sides of an image: rows and columns of one value, a bar, corners.
 
 One rule for all four sides. Sensors leave noise in every row; one value alone was filled in by a
-program (an alignment, a copy that broke off), or is what a microscope writes.
+program (an alignment, a copy that broke off), or is what a microscope writes. Corners of one value
+are left where an image was turned or sheared.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.data_bars import bar_below
+from bl_steer.analysis.empty_corners import EmptyCorners, empty_corners
 from bl_steer.analysis.grey_levels import few_levels
 
 __all__ = [
+    "Margin",
     "Strip",
     "flat_foot",
     "flat_strips",
@@ -28,13 +31,18 @@ __all__ = [
 ]
 
 LEAST_FLAT, FLAT_SHARE = 4, 0.02
-"""Rows or columns of one value at a side, and of all there are, from which they are told."""
+"""Rows or columns of one value at a side, and of all there are, from which they are told.
+
+Fewer are told as a frame, where all four sides have the same value.
+"""
 WHY = (
     "the file was copied in part, the scan was broken off, an alignment left it empty, or it is a "
     "bar"
 )
+WHY_CORNERS = "the image was turned or sheared"
 SIDES = (("first", "rows"), ("last", "rows"), ("first", "columns"), ("last", "columns"))
 LAST_ROWS = SIDES[1]
+PLACES = (*SIDES, EmptyCorners.side)
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,11 @@ class Strip:
     of: int
     value: float | None
 
+    @property
+    def share(self) -> float:
+        """Return the strip's share of the image."""
+        return self.count / self.of
+
     def within(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the rows or columns of an image of the same shape."""
         return _turned(image, self.side)[-self.count :]
@@ -65,9 +78,12 @@ class Strip:
         return f"{self.value:g} alone in the {end} {self.count} of {self.of} {along}"
 
 
-def listed(strips: Iterable[Strip]) -> str:
-    """Return strips as a sentence tells them."""
-    return ", ".join(map(str, strips))
+Margin = Strip | EmptyCorners
+
+
+def listed(margins: Iterable[Margin]) -> str:
+    """Return margins as a sentence tells them."""
+    return ", ".join(map(str, margins))
 
 
 def flat_strips(image: NDArray[Any]) -> list[Strip]:
@@ -76,16 +92,10 @@ def flat_strips(image: NDArray[Any]) -> list[Strip]:
     A corner may belong to two strips of different values: the inner one is found once the outer
     one is taken off.
     """
-    found: dict[tuple[str, str], Strip] = {}
-    rest, before = image, -1
-    while len(found) > before:
-        before = len(found)
-        for side in SIDES:
-            turned, of = _turned(rest, side), _edge(image, side)
-            if side not in found and (count := _flat_rows(turned, of)):
-                found[side] = Strip(side, count, of, float(turned[-1, 0]))
-                rest = _turned_back(turned[:-count], side)
-    return [found[side] for side in SIDES if side in found]
+    frame = _strips_from(image, 1, 0)
+    if len(frame) == len(SIDES) and len({strip.value for strip in frame}) == 1:
+        return frame
+    return _strips_from(image, LEAST_FLAT, FLAT_SHARE)
 
 
 def flat_foot(image: NDArray[Any]) -> int:
@@ -95,8 +105,8 @@ def flat_foot(image: NDArray[Any]) -> int:
 
 def margins_of(
     image: NDArray[Any], bar: tuple[int, bool]
-) -> tuple[tuple[int, bool], tuple[Strip, ...]]:
-    """Return the data bar below an image (H, W), and the strips at its sides above that bar.
+) -> tuple[tuple[int, bool], tuple[Margin, ...]]:
+    """Return the data bar below an image (H, W), and the margins above that bar.
 
     Rows of one value alone are a strip, even if an empty bar would look the same, unless the bar
     may begin higher. A bar at the other sides is named where its edge is sharp.
@@ -108,35 +118,35 @@ def margins_of(
     rows, sharp = bar
     bar = bar if rows > flat_foot(image) or (rows and not sharp) else (0, True)
     image = image[: len(image) - bar[0]]
-    strips = {strip.side: strip for strip in flat_strips(image)}
+    margins = {margin.side: margin for margin in _flat_margins(image)}
     for side in SIDES:
         rows, sharp = (0, True) if side == LAST_ROWS else bar_below(_turned(image, side))
-        if sharp and rows > (strips[side].count if side in strips else 0):
-            strips[side] = Strip(side, rows, _edge(image, side), None)
-    return bar, tuple(strips[side] for side in SIDES if side in strips)
+        if sharp and rows > (margins[side].count if side in margins else 0):
+            margins[side] = Strip(side, rows, _edge(image, side), None)
+    return bar, tuple(margins[side] for side in PLACES if side in margins)
 
 
-def margin_warnings(seen: Mapping[str, Sequence[Strip]]) -> Iterator[str]:
-    """Name the images of which a strip at a side is no specimen.
+def margin_warnings(seen: Mapping[str, Sequence[Margin]]) -> Iterator[str]:
+    """Name the images of which a margin is no specimen.
 
     Parameters
     ----------
-    seen : strips of each image, by the name under which it is known
+    seen : margins of each image, by the name under which it is known
     """
-    strips = {name: own for name, own in seen.items() if own}
-    if strips:
-        first = max(strips, key=lambda name: sum(map(_width, strips[name])))
-        more = f", as {len(strips) - 1} more do at their sides" if len(strips) > 1 else ""
+    margins = {name: own for name, own in seen.items() if own}
+    if margins:
+        first = max(margins, key=lambda name: sum(own.share for own in margins[name]))
+        more = f", as {len(margins) - 1} more do at their sides" if len(margins) > 1 else ""
         yield (
-            f"{first} holds {listed(strips[first])}{more}, which is counted as phases: "
-            f"{why(strips[first])}; crop it"
+            f"{first} holds {listed(margins[first])}{more}, which is counted as phases: "
+            f"{why(margins[first])}; crop it"
         )
 
 
 def strip_warnings(
     images: Iterable[NDArray[Any]], count: int, names: Sequence[str] = ()
 ) -> Iterator[str]:
-    """Say that strips at the sides of slices are no specimen.
+    """Say that margins of slices are no specimen.
 
     Parameters
     ----------
@@ -145,18 +155,18 @@ def strip_warnings(
     names : of the slices; their places where it is empty
     """
     looked_at = {(count - 1) * quarter // 4 for quarter in range(5)}
-    flat: dict[tuple[str, str], dict[int, Strip]] = {side: {} for side in SIDES}
+    flat: dict[tuple[str, str], dict[int, Margin]] = {place: {} for place in PLACES}
     bars: dict[tuple[str, str], list[Strip]] = {side: [] for side in SIDES}
     for place, image in enumerate(images):
         if few_levels([image]):  # label maps have rows and columns of one phase
             continue
-        strips = margins_of(image, (0, True))[1] if place in looked_at else flat_strips(image)
-        for strip in strips:
-            if strip.value is None:
-                bars[strip.side].append(strip)
+        looked = place in looked_at
+        for margin in margins_of(image, (0, True))[1] if looked else _flat_margins(image):
+            if isinstance(margin, Strip) and margin.value is None:
+                bars[margin.side].append(margin)
             else:
-                flat[strip.side][place] = strip
-    wide = [max(own, key=_width) for own in bars.values() if 2 * len(own) > len(looked_at)]
+                flat[margin.side][place] = margin
+    wide = [max(own, key=_share) for own in bars.values() if 2 * len(own) > len(looked_at)]
     if wide:
         yield (
             f"the slices hold {listed(wide)}, which is taken as the specimen; crop all slices alike"
@@ -165,23 +175,47 @@ def strip_warnings(
         flat.pop(strip.side)
     having = sorted({place for own in flat.values() for place in own})
     if having:
-        widest = [max(own.values(), key=_width) for own in flat.values() if own]
-        place = max(having, key=lambda z: sum(_width(own[z]) for own in flat.values() if z in own))
-        alike = all(len({own.get(z) for z in having}) == 1 for own in flat.values())
+        widest = [max(own.values(), key=_share) for own in flat.values() if own]
+        place = max(having, key=lambda z: sum(own[z].share for own in flat.values() if z in own))
+        alike = all(len({str(own.get(z)) for z in having}) == 1 for own in flat.values())
         less = "" if alike else f", or less, most in slice {names[place] if names else place}"
         yield (
             f"{len(having)} of {count} slices hold {listed(widest)}{less}, which is taken as the "
-            f"specimen: {WHY}; crop all slices alike"
+            f"specimen: {why(widest)}; crop all slices alike"
         )
 
 
-def why(strips: Iterable[Strip]) -> str:
-    """Return what strips may be."""
-    return WHY if any(strip.value is not None for strip in strips) else "it is no specimen"
+def why(margins: Sequence[Margin]) -> str:
+    """Return what margins may be."""
+    if any(isinstance(margin, EmptyCorners) for margin in margins):
+        return WHY_CORNERS
+    return WHY if any(margin.value is not None for margin in margins) else "it is no specimen"
 
 
-def _width(strip: Strip) -> int:
-    return strip.count
+def _share(margin: Margin) -> float:
+    return margin.share
+
+
+def _flat_margins(image: NDArray[Any]) -> list[Margin]:
+    """Return the strips and corners of an image (H, W) that hold one value alone."""
+    corners = empty_corners(image)
+    if corners is None:
+        return [*flat_strips(image)]
+    return [*_strips_from(image, LEAST_FLAT, FLAT_SHARE), corners]  # a turned image's rim is thin
+
+
+def _strips_from(image: NDArray[Any], least: int, share: float) -> list[Strip]:
+    """Return the strips of one value that have so many rows or columns, and such a share."""
+    found: dict[tuple[str, str], Strip] = {}
+    rest, before = image, -1
+    while len(found) > before:
+        before = len(found)
+        for side in SIDES:
+            turned, of = _turned(rest, side), _edge(image, side)
+            if side not in found and (count := _flat_rows(turned)) >= max(least, share * of):
+                found[side] = Strip(side, count, of, float(turned[-1, 0]))
+                rest = _turned_back(turned[:-count], side)
+    return [found[side] for side in SIDES if side in found]
 
 
 def _edge(image: NDArray[Any], side: tuple[str, str]) -> int:
@@ -203,11 +237,10 @@ def _turned_back(turned: NDArray[Any], side: tuple[str, str]) -> NDArray[Any]:
     return turned.T if end == "last" else turned.T[:, ::-1]
 
 
-def _flat_rows(image: NDArray[Any], of: int) -> int:
-    """Return how many of the last rows hold one value alone, 0 for few of them, or for all."""
+def _flat_rows(image: NDArray[Any]) -> int:
+    """Return how many of the last rows hold one value alone, 0 where all of them do."""
     value = image[-1, 0]
     if not (image[-1] == value).all():
         return 0
     other = np.flatnonzero((image != value).any(axis=1))
-    rows = len(image) - 1 - int(other[-1]) if len(other) else 0
-    return rows if rows >= max(LEAST_FLAT, FLAT_SHARE * of) else 0
+    return len(image) - 1 - int(other[-1]) if len(other) else 0

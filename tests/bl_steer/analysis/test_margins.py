@@ -57,6 +57,13 @@ def test_few_rows_and_images_of_one_value_are_no_strips() -> None:
     assert not flat_strips(np.zeros((50, 50)))
 
 
+def test_few_rows_are_told_as_a_frame() -> None:
+    image = np.pad(IMAGE, ((2, 1), (3, 1)))
+    assert [strip.count for strip in flat_strips(image)] == [2, 1, 3, 1]
+    image[-1] = 255
+    assert not flat_strips(image)
+
+
 @pytest.mark.parametrize("side", [side for side in SIDES if side != ("last", "rows")])
 def test_a_data_bar_at_another_side_is_named(side: tuple[str, str]) -> None:
     image = np.vstack([_turned(IMAGE, side), bar()[:24, : _turned(IMAGE, side).shape[1]]])
@@ -120,6 +127,17 @@ def test_masks_with_phases_in_an_empty_strip_are_told(tmp_path: Path) -> None:
     assert not any("alone" in note for note in load_pair(pair, FIBSEM_PHASES)[1].report.notes)
 
 
+def test_segment_names_the_corners_that_a_rotation_left_in_both_languages(tmp_path: Path) -> None:
+    Image.fromarray(IMAGE).rotate(9, expand=True).save(tmp_path / "turned.png")
+    analysis = find_analysis("segment")
+    run = analysis.run(inputs_from_files([tmp_path / "turned.png"]), make_params(analysis, {}))
+    (told,) = (warning for warning in run.warnings if "corners" in warning)
+    assert told.startswith("turned.png holds 0 alone in 4 corners with slanted edges, 2")
+    assert told.endswith("counted as phases: the image was turned or sheared; crop it")
+    assert "つの隅" in sentence_in("ja", told)
+    assert "alone" not in sentence_in("ja", told)
+
+
 @pytest.fixture(scope="module")
 def slices() -> NDArray[np.uint8]:
     labels = FibsemSpecimen("grains", seed=4, shape=(24, 96, 128)).labels[::4]
@@ -157,6 +175,13 @@ def test_slices_with_empty_sides_are_named_at_every_door(
         (one,) = told
         assert "what looks like a data bar in the first 20 of 116 rows" in one
     assert not aligned(barred, tmp_path / "below", specimen_from=20)
+
+
+def test_slices_that_were_turned_are_named(slices: NDArray[np.uint8], tmp_path: Path) -> None:
+    turned = np.stack([np.asarray(Image.fromarray(image).rotate(-8)) for image in slices])
+    for (one,) in (aligned(turned, tmp_path / "turned"), of_superres(turned)):
+        assert one.startswith("6 of 6 slices hold 0 alone in 4 corners with slanted edges, ")
+        assert "the image was turned or sheared; crop all slices alike" in one
 
 
 def of_superres(stack: NDArray[np.uint8]) -> list[str]:

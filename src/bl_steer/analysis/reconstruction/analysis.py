@@ -71,7 +71,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "28"
+    version: ClassVar[str] = "29"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:

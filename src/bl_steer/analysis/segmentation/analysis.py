@@ -71,7 +71,7 @@ class SegmentMicrographs:
     """
 
     name: ClassVar[str] = "segment"
-    version: ClassVar[str] = "16"
+    version: ClassVar[str] = "17"
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:

@@ -21,7 +21,7 @@ from bl_steer.analysis.grey_levels import (
     few_levels,
     step_warnings,
 )
-from bl_steer.analysis.margins import Strip, margin_warnings, margins_of
+from bl_steer.analysis.margins import Margin, margin_warnings, margins_of
 from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
     copy_warnings,
@@ -58,7 +58,7 @@ class Textured:
     """What is kept of a field that shows more than a handful of grey levels."""
 
     bar: tuple[int, bool]
-    margins: tuple[Strip, ...]
+    margins: tuple[Margin, ...]
     steps: tuple[str, ...]
     clipped: tuple[float, float]
     fingerprint: Fingerprint

@@ -58,7 +58,7 @@ class AlignSlices:
     """Align the slices of a run, and say how far apart they really are."""
 
     name: ClassVar[str] = "align-slices"
-    version: ClassVar[str] = "20"
+    version: ClassVar[str] = "21"
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def inputs_of(self, run: Any) -> Inputs:

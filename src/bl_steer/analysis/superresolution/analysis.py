@@ -80,7 +80,7 @@ class SuperResolutionAnalysis:
     """Insert planes between the slices of a stack, learnt from the stack's own planes."""
 
     name: ClassVar[str] = "superres"
-    version: ClassVar[str] = "9"
+    version: ClassVar[str] = "10"
     Params: ClassVar[type[BaseModel]] = SuperResolutionParams
 
     def inputs_of(self, run: Any) -> Inputs:

@@ -1,0 +1,170 @@
+"""Corners of an image that are no specimen: left empty where it was turned or sheared.
+
+A program that turns an image fills what lies beyond its old edges with one value. Each such corner
+is a right-angled triangle; its slanted edge, in a row, ends a run of that value. Those ends are
+fitted by the line of Theil and Sen, which a few rows of specimen of the same value do not move:
+the specimen may make a run longer, never shorter. One corner is chance; two or more whose edges
+are parallel or at right angles are what a turned rectangle leaves.
+
+Theil, H. (1950), Indagationes Mathematicae 12, 85; Sen, P. K. (1968), JASA 63, 1379,
+doi:10.1080/01621459.1968.10480934.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from math import atan2, degrees, hypot
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import theilslopes
+
+__all__ = ["EmptyCorners", "empty_corners"]
+
+LEAST_SIDE = 32
+"""Pixels at a side of an image from which its corners are looked at."""
+LEAST_HEIGHT = 3.0
+"""Pixels from a corner to its slanted edge from which it is told, as noise may leave fewer."""
+SHORT, EXACT = 1.2, 0.7
+"""Pixels by which a run may end before its edge, and the share that must end within them of it."""
+SAMPLES = 96
+"""Rows of which the edge is fitted, at most."""
+TOLERANCE = 2.0
+"""Degrees by which edges may differ from parallel or a right angle, beside their own steps."""
+
+Legs = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class EmptyCorners:
+    """Corners of one value, with slanted edges.
+
+    Parameters
+    ----------
+    legs : of each corner of ``box``, clockwise from the upper left one, along rows and columns
+        (pixels); (0, 0) for none
+    box : top, bottom, left and right of the part that has these corners (pixels)
+    count : pixels in the corners
+    of : those of the image
+    value : that they hold alone
+    """
+
+    legs: tuple[Legs, ...]
+    box: tuple[int, int, int, int]
+    count: int
+    of: int
+    value: float
+
+    side: ClassVar = ("at", "corners")
+
+    @property
+    def share(self) -> float:
+        """Return the corners' share of the image."""
+        return self.count / self.of
+
+    def within(self, image: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels of an image of the same shape that lie in the corners."""
+        top, bottom, left, right = self.box
+        return image[top:bottom, left:right][_inside(self.legs, (bottom - top, right - left))]
+
+    def __str__(self) -> str:
+        corners = sum(leg > 0 for leg, _ in self.legs)
+        return (
+            f"{self.value:g} alone in {corners} corners with slanted edges, {self.share:.1%} of it"
+        )
+
+
+def empty_corners(image: NDArray[Any]) -> EmptyCorners | None:
+    """Return the corners that a rotation or shear left empty in an image (H, W); None for none."""
+    top, bottom, left, right = box = _without_flat_sides(image)
+    part = image[top:bottom, left:right]
+    if min(part.shape) < LEAST_SIDE:
+        return None
+    best: EmptyCorners | None = None
+    for value in {part[row, column].item() for row in (0, -1) for column in (0, -1)}:
+        same = part == value
+        found = [_corner(_upper_left(same, corner)) for corner in range(4)]
+        legs = tuple(_square(found))
+        if any(down for down, _ in legs):
+            count = int(_inside(legs, part.shape).sum())
+            if best is None or count > best.count:
+                best = EmptyCorners(legs, box, count, image.size, float(value))
+    return best
+
+
+def _without_flat_sides(image: NDArray[Any]) -> tuple[int, int, int, int]:
+    """Return top, bottom, left and right of the part whose sides hold more than one value."""
+    top, left, (bottom, right) = 0, 0, image.shape
+    while bottom - top > LEAST_SIDE and right - left > LEAST_SIDE:
+        part = image[top:bottom, left:right]
+        above, below = (int((row == row[0]).all()) for row in (part[0], part[-1]))
+        before, after = (int((row == row[0]).all()) for row in (part[:, 0], part[:, -1]))
+        if not (above or below or before or after):
+            break
+        top, bottom, left, right = top + above, bottom - below, left + before, right - after
+    return top, bottom, left, right
+
+
+def _upper_left(image: NDArray[Any], corner: int) -> NDArray[Any]:
+    """Return an image mirrored, with a corner, counted clockwise, at the upper left."""
+    return image[:: -1 if corner in (2, 3) else 1, :: -1 if corner in (1, 2) else 1]
+
+
+def _inside(legs: tuple[Legs, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Return which pixels (H, W) lie in corners with these legs, their centres counting."""
+    inside = np.zeros(shape, bool)
+    rows, columns = np.arange(shape[0])[:, None] + 0.5, np.arange(shape[1]) + 0.5
+    for corner, (down, across) in enumerate(legs):
+        if down:
+            _upper_left(inside, corner)[rows / down + columns / across < 1] = True
+    return inside
+
+
+def _corner(same: NDArray[np.bool_]) -> Legs:
+    """Return the legs of the corner at the upper left of a mask (H, W); (0, 0) for none."""
+    if not same[0, 0]:
+        return 0.0, 0.0
+    along_rows, along_columns = _along_rows(same), _along_rows(same.T)[::-1]
+    return max(along_rows, (along_columns[0], along_columns[1]), key=lambda legs: legs[0] * legs[1])
+
+
+def _along_rows(same: NDArray[np.bool_]) -> Legs:
+    """Return the legs of the upper left corner by where its runs end in each row."""
+    height, width = same.shape
+    rows = height if same[:, 0].all() else int(same[:, 0].argmin())
+    runs = np.where(same[:rows].all(axis=1), width, same[:rows].argmin(axis=1))
+    if rows < 2:
+        return 0.0, 0.0
+    sampled = np.unique(np.linspace(0, rows - 1, SAMPLES).round().astype(int))
+    slope = float(theilslopes(runs[sampled], sampled).slope)
+    across = float(np.median(runs - slope * (np.arange(rows) + 0.5)))
+    if slope >= 0 or not 0 < across < width:
+        return 0.0, 0.0
+    down = -across / slope
+    apart = down / hypot(down, across)  # from columns to the distance from the edge
+    ends_early = rows < height and across + slope * rows > SHORT
+    if ends_early or down < 0.15 * height or across * apart < LEAST_HEIGHT:
+        return 0.0, 0.0
+    here = np.arange(rows) + 0.5
+    here = here[here < down]
+    off = (runs[: len(here)] - across - slope * here) * apart
+    if (off < -SHORT).any() or (off <= SHORT).mean() < EXACT:
+        return 0.0, 0.0
+    return down, across
+
+
+def _square(legs: list[Legs]) -> list[Legs]:
+    """Return the corners whose edges are parallel or at right angles to those of another one."""
+    there = [corner for corner, (down, _) in enumerate(legs) if down]
+    agreeing = set[int]()
+    for one, other in combinations(there, 2):
+        angles = [
+            degrees(atan2(*legs[corner])) * (1 if corner % 2 else -1) for corner in (one, other)
+        ]
+        apart = (angles[0] - angles[1] + 45) % 90 - 45
+        steps = degrees(2 / min(max(legs[one]), max(legs[other])))
+        if abs(apart) <= TOLERANCE + steps:
+            agreeing |= {one, other}
+    return [own if corner in agreeing else (0.0, 0.0) for corner, own in enumerate(legs)]
