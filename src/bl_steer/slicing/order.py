@@ -48,7 +48,11 @@ LOOK = "look at the names of the files, by which slices are sorted"
 
 
 def order_warnings(
-    images: Iterable[NDArray[Any]], names: Sequence[str] = (), *, labels: bool = False
+    images: Iterable[NDArray[Any]],
+    names: Sequence[str] = (),
+    pitches: Array | None = None,
+    *,
+    labels: bool = False,
 ) -> Iterator[str]:
     """Name slices that do not fit where they stand; blank ones are passed over.
 
@@ -56,6 +60,7 @@ def order_warnings(
     ----------
     images : each of shape (H, W), aligned, in order; read once
     names : of the slices, as of `bl_steer.slicing.bad_slices.called`
+    pitches : from the slice before to each, (n,), where some are missing; 1 by default
     labels : whether they are label maps
     """
     shown: list[int] = []
@@ -127,7 +132,8 @@ def order_warnings(
         return min(beyond) < ABRUPT * apart(place, place + 1)
 
     largest = [place for place in np.argsort(-steps, kind="stable") if steps[place] > JOINT * usual]
-    joints = [int(place) for place in largest if is_abrupt(place)][:JOINTS]
+    is_gap = np.diff(shown if pitches is None else np.cumsum(pitches)[shown]) > 1.5
+    joints = [int(place) for place in largest if not is_gap[place] and is_abrupt(place)][:JOINTS]
     sides = sorted({0, n - 1, *joints, *(place + 1 for place in joints)} if joints else ())
     pairs = [
         (first, second)

@@ -169,7 +169,7 @@ class AlignSlices:
                 *step_warnings([("slice 0", np.asarray(images[0]))]),
                 *clipped_warnings(clipped),
                 *grey_phase_warnings(stack, names),
-                *order_warnings(stack, names),
+                *order_warnings(stack, names, _pitches(inputs)),
                 *break_warnings(stack, names, _pitches(inputs), trajectory.correlation),
                 *doubts,
                 *drift_warnings(
