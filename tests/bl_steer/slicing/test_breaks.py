@@ -84,6 +84,39 @@ def test_sound_slices_and_single_odd_ones_are_no_break(images: Any) -> None:
     assert not list(break_warnings(odd))
 
 
+@pytest.mark.parametrize(("family", "seed", "pitch"), [("network", 31, 6), ("grains", 33, 10)])
+def test_features_that_grow_in_sound_slices_are_not_magnified(
+    family: str, seed: int, pitch: int
+) -> None:
+    labels = FibsemSpecimen(family, seed=seed, shape=(12 * pitch, 128, 150)).labels[::pitch]
+    slices = [micrograph(plane, seed=[seed, number]) for number, plane in enumerate(labels)]
+    assert not list(break_warnings(slices))
+
+
+LABEL_BREAKS = {**BREAKS, "displaced": lambda part: np.roll(part, 8, 1)}
+
+
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_the_slice_from_which_on_labels_are_unlike_before_is_named(family: str) -> None:
+    labels = FibsemSpecimen(family, seed=3, shape=(96, 128, 150)).labels
+    assert not list(break_warnings(labels, labels=True))
+    assert not list(break_warnings(labels.transpose(1, 0, 2), labels=True))
+    for change in LABEL_BREAKS.values():
+        (warning,) = break_warnings(joined(labels, change), labels=True)
+        assert warning.startswith("from slice 5 on the labels are unlike those up to 4 (")
+    thick = labels[::4]
+    assert not list(break_warnings(thick, labels=True))
+    assert len(list(break_warnings(joined(thick, BREAKS["mirrored"]), labels=True))) == 1
+
+
+def test_layers_and_mirrored_volumes_are_no_breaks_of_labels() -> None:
+    labels = FibsemSpecimen("grains", seed=3, shape=(48, 96, 96)).labels
+    reflected = np.concatenate([labels, labels[::-1]])  # as those are who pad it so
+    layered = np.concatenate([labels[:20], np.full_like(labels[:5], 2), labels[20:]])
+    for volume in (reflected, layered, np.repeat(labels[::4], 4, axis=0)):
+        assert not list(break_warnings(volume, labels=True))
+
+
 def test_layers_that_slices_meet_by_leaps_are_no_breaks() -> None:
     noise = np.random.default_rng(0)
     layers = noise.normal(size=(8, 96, 96))

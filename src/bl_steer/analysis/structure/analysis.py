@@ -33,6 +33,7 @@ from bl_steer.files.pixel_size import contradictions
 from bl_steer.processing.publish import is_analysis
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 from bl_steer.single_thread import single_thread
+from bl_steer.slicing.breaks import break_warnings
 from bl_steer.slicing.order import order_warnings
 
 __all__ = ["StructureAnalysis", "StructureParams"]
@@ -93,7 +94,7 @@ class StructureAnalysis:
     """Measure a label volume: volumes, contact areas, triple lines, connectivity, lengths."""
 
     name: ClassVar[str] = "structure"
-    version: ClassVar[str] = "7"
+    version: ClassVar[str] = "8"
     Params: ClassVar[type[BaseModel]] = StructureParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -186,6 +187,7 @@ class StructureAnalysis:
                 *_warnings(measures, tables, params),
                 *odd_plane_warnings(labels),
                 *order_warnings(labels, labels=True),
+                *break_warnings(labels, labels=True),
             ),
         )
 

@@ -21,6 +21,7 @@ from bl_steer.files.pixel_size import small_edges
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import Table
 from bl_steer.slicing.bad_slices import called, lost_phases, steps_between, stored_twice
+from bl_steer.slicing.breaks import break_warnings
 from bl_steer.slicing.grey_phases import grey_phase_warnings
 from bl_steer.slicing.motion import motion_warnings
 from bl_steer.slicing.order import order_warnings
@@ -158,19 +159,17 @@ def stack_warnings(
     voxel_nm: tuple[float, float, float],
     files: Sequence[str] = (),
 ) -> Iterator[str]:
-    """Name slices that are not what a stack should have, in memory or in Zarr.
-
-    Blank ones, doubled ones, ones that lie aside of others, and ones without a phase; by their
-    files, where these are known.
-    """
+    """Name slices that are not what a stack should have, in memory or in Zarr, by their files."""
     names = [f"{place} ({file})" for place, file in enumerate(files)]
     yield from small_edges("voxels", voxel_nm)
     yield from like_labels(even_subset(slices), n_phases)
     yield from blank_slices(slices, n_phases, names)
     yield from doubled_slices(slices, n_phases, names)
     yield from motion_warnings(_planes(slices), voxel_nm[0] / voxel_nm[1], names)
-    yield from order_warnings(_planes(slices), names, labels=n_phases is not None)
-    if n_phases is not None:
+    labels = n_phases is not None
+    yield from order_warnings(_planes(slices), names, labels=labels)
+    yield from break_warnings(_planes(slices), names, labels=labels)
+    if labels:
         yield from lost_phase_warnings(_planes(slices), slices=names)
     elif slices.dtype.kind != "b":
         yield from bar_warnings(slices, names)
