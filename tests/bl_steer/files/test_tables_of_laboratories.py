@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from bl_steer.files.maps.any_map import read_any_map
+from bl_steer.files.maps.column_names import plain_name
 from bl_steer.files.maps.points import map_inputs, point_inputs
 from bl_steer.files.maps.tables import read_columns, read_table
 
@@ -60,6 +62,30 @@ def test_a_table_of_any_form_gives_its_points(tmp_path: Path, form: str) -> None
     recorded = read_any_map(path)
     assert (recorded.x.tolist(), recorded.y.tolist()) == (X, Y)
     assert recorded.values.tolist() == value
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Film 3\nx,y,value\n1,2,3\n2,2,4\n",
+        "Film 3,,\n measured in May ,,\nx,y,value\num,um,counts\n1,2,3\n2,2,4\n",
+        "Film 3; 7 mm/s\n\nx;y;value\n1,0;2;3\n2,0;2;4\n",
+        "Film 3 again\nx y value\n1 2 3\n2 2 4\n",
+    ],
+)
+def test_titles_above_the_names_are_left_out_and_told(tmp_path: Path, text: str) -> None:
+    (tmp_path / "map.csv").write_text(text)
+    read = read_columns(tmp_path / "map.csv")
+    assert [plain_name(name) for name in read.by_name] == ["x", "y", "value"]
+    assert [column.tolist() for column in read.by_name.values()] == [[1, 2], [2, 2], [3, 4]]
+    assert read.notes[0].startswith("lines above the names of the columns left out: 'Film 3")
+
+
+def test_names_above_units_or_words_are_no_titles(tmp_path: Path) -> None:
+    for text in ("A,B\nkeV,1/s\n1,2\n", "x,A\na,b\n1,2\n", "A\n1,2\n"):
+        (tmp_path / "map.csv").write_text(text)
+        with contextlib.suppress(ValueError):
+            assert "A" in str(read_columns(tmp_path / "map.csv").by_name)
 
 
 def test_units_are_those_of_the_line_below_the_names(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from bl_steer.files.errors import listed
+from bl_steer.files.maps.cells import is_missing, number_of
 from bl_steer.files.maps.column_names import NAMES, plain_name, with_unit
 from bl_steer.files.maps.empty_columns import note_on_empty, without_empty
 from bl_steer.files.maps.encodings import text_of_table
 from bl_steer.files.maps.quoted_lines import whole_lines
 from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS, PARTED_BY, check_new_book, lines_of_book
 from bl_steer.files.maps.thousands import COMMA_FOR_THOUSANDS, note_on_points
+from bl_steer.files.maps.titles import titles_above
 from bl_steer.protocols import Array
 
 __all__ = ["Columns", "read_columns", "read_table"]
@@ -32,11 +34,6 @@ BLANK = ' \t\r\n,;"'
 """What a line has in which no cell is filled."""
 SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 """What Excel takes from a first line, and may have written there."""
-MISSING = {
-    *("", "-", "--", "?", "na", "n/a", "<na>", "nan", "-nan", "null", "none", "欠測"),
-    *("#n/a", "#na", "#div/0!", "#value!", "#num!", "#null!", "#ref!", "#name?"),
-}
-"""How spreadsheets, R, pandas and people write that there is no value, in lower case."""
 PEEK_ROWS = 20
 
 
@@ -68,9 +65,9 @@ def read_columns(path: str | Path) -> Columns:
         Latin-1, where these can be told apart; columns parted by comma, semicolon or tab,
         and then decimals may have a comma, or by blanks; lines from ``#`` are left out, but for
         names right above; a first line ``sep=;``, as for Excel, is heeded. A quoted cell may go on
-        over several lines. Units may stand in a line below the names. Cells that are empty, or say
-        that nothing is there, are NaN; columns without any number, such as time stamps, are left
-        out and told
+        over several lines. Titles above the names are left out. Units may stand in a line below
+        the names. Cells that are empty, or say that nothing is there, are NaN; columns without any
+        number, such as time stamps, are left out and told
 
     Raises
     ------
@@ -95,6 +92,10 @@ def read_columns(path: str | Path) -> Columns:
     delimiter = parted_by or (said[1] if said else _delimiter(lines))
     if names := _names_above(path, every, numbers[0], lines[0], delimiter):
         numbers, lines = [numbers[0] - 1, *numbers], [names, *lines]
+    pairs = list(zip(lines, numbers, strict=True))[:PEEK_ROWS]
+    if above := titles_above(_row(line, delimiter, number, path) for line, number in pairs):
+        told = [*told, f"lines above the names of the columns left out: {listed(above)}"]
+        numbers, lines = numbers[len(above) :], lines[len(above) :]
     n_columns = lines[0].count(delimiter) + 1
     if n_columns > MAX_COLUMNS or n_columns * len(lines) > MAX_VALUES:
         raise ValueError(
@@ -115,10 +116,10 @@ def read_columns(path: str | Path) -> Columns:
             lines, told = fewer[0], [*told, *fewer[1]]
             first = _row(lines[0], delimiter, numbers[0], path)
     is_matrix = not first[0].strip()
-    named = is_matrix or any(_number(cell) is None for cell in first if not _is_missing(cell))
+    named = is_matrix or any(number_of(cell) is None for cell in first if not is_missing(cell))
     titles = [cell.strip() for cell in first] if named else [str(n + 1) for n in range(len(first))]
     if delimiter != ",":
-        titles = [t if _number(t) is None else t.replace(",", ".") for t in titles]
+        titles = [t if number_of(t) is None else t.replace(",", ".") for t in titles]
     below = list(zip(numbers[named:], lines[named:], strict=True))
     may_mark = not parted_by and (by_blanks or delimiter != ",")
     if may_mark and any("." in line for _, line in below):
@@ -204,11 +205,11 @@ class _Rows:
         commas: list[str] = []
         for cells in columns.values():
             for number, cell in zip(numbers, cells, strict=True):
-                has_comma = "," in cell and _number(cell) is not None
+                has_comma = "," in cell and number_of(cell) is not None
                 if has_comma:
                     commas.append(cell)
                 for mark in ",.":
-                    if mark in cell and not _is_missing(cell):
+                    if mark in cell and not is_missing(cell):
                         by_mark.setdefault(mark, (number, cell))
         if len(by_mark) == 2:
             number, cell = max(by_mark.values())
@@ -231,7 +232,7 @@ class _Rows:
     def _numbers(self, numbers: list[int], column: int, cells: Iterable[str]) -> Array:
         values = []
         for number, cell in zip(numbers, cells, strict=True):
-            value = np.nan if _is_missing(cell) else _number(cell)
+            value = np.nan if is_missing(cell) else number_of(cell)
             if value is None:
                 self._refuse(f"{cell[:60]!r} in line {number}, column {column + 1}")
             values.append(value)
@@ -246,38 +247,26 @@ class _Rows:
 
 def _are_units(rows: Sequence[Sequence[str]]) -> bool:
     """Return whether the line below the names holds words alone, above columns of numbers."""
-    words = [i for i, cell in enumerate(rows[0]) if not _is_missing(cell)] if rows else []
+    words = [i for i, cell in enumerate(rows[0]) if not is_missing(cell)] if rows else []
     return bool(words) and all(
-        _number(rows[0][i]) is None and any(_number(row[i]) is not None for row in rows[1:])
+        number_of(rows[0][i]) is None and any(number_of(row[i]) is not None for row in rows[1:])
         for i in words
     )
 
 
 def _is_text(name: str, cells: Sequence[str]) -> bool:
     """Return whether a column has words and no number; that of x, y or the value must have some."""
-    filled = [cell for cell in cells if not _is_missing(cell)]
+    filled = [cell for cell in cells if not is_missing(cell)]
     if not filled or any(plain_name(name) in choices for choices in NAMES.values()):
         return False
-    return all(_number(cell) is None for cell in filled)
-
-
-def _is_missing(cell: str) -> bool:
-    return cell.strip().lower() in MISSING
-
-
-def _number(cell: str) -> float | None:
-    """Return a cell's number, with a decimal point or comma; None for anything else."""
-    try:
-        return None if "_" in cell else float(cell.replace(",", ".", 1))
-    except ValueError:
-        return None
+    return all(number_of(cell) is None for cell in filled)
 
 
 def _names_above(path: Path, every: list[str], number: int, line: str, delimiter: str) -> str:
     """Return the names that a remark right above a first line of numbers gives, or nothing."""
     above = every[number - 2] if number > 1 else ""
     cells = _row(line, delimiter, number, path)
-    if not above.startswith("#") or any(_number(cell) is None for cell in cells):
+    if not above.startswith("#") or any(number_of(cell) is None for cell in cells):
         return ""
     text = above.lstrip("#").strip()
     parted = delimiter in text
