@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -22,10 +23,17 @@ from bl_steer.files.errors import FileFormatError
 from bl_steer.files.images.image_metadata import NM
 from bl_steer.files.pixel_size import unread_edges
 
-__all__ = ["read_nrrd", "write_nrrd"]
+__all__ = ["nrrd_bytes", "read_nrrd", "write_nrrd"]
 
-MAX_LINE = 2**20
-"""Bytes of a line of the header."""
+MAX_HEADER = 2**20
+"""Bytes of a header."""
+TYPES = {
+    1: r"u?int8(_t)?|uchar|(un)?signed char",
+    2: r"u?int16(_t)?|u?short|((un)?signed )?short( int)?",
+    4: r"u?int32(_t)?|u?int|(un)?signed int|float",
+    8: r"u?int64(_t)?|u?longlong|((un)?signed )?long long( int)?|double",
+}
+"""Bytes of a value, by the names that the format gives its types."""
 
 
 def write_nrrd(
@@ -53,6 +61,18 @@ def write_nrrd(
     nrrd.write(str(path), values, header, index_order="C")
 
 
+def nrrd_bytes(path: Path) -> int:
+    """Return how many bytes the values of a file take in memory, as its header says.
+
+    Raises
+    ------
+    FileFormatError
+        If the header is none, or keeps the values in another file.
+    """
+    with path.open("rb") as file:
+        return _n_bytes(_header(file))
+
+
 def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return a volume (Z, Y, X), and what the file says of voxel and phases.
 
@@ -69,11 +89,9 @@ def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]
         If it is larger than allowed, or its axes are turned against each other.
     """
     with path.open("rb") as file:
-        header = nrrd.read_header(_header_lines(file))
-        if "data file" in header or "datafile" in header:
-            raise FileFormatError("must hold its data itself, got a header alone; save one file")
+        header = _header(file)
         sizes = [int(n) for n in header["sizes"]]
-        n_bytes = math.prod(sizes)
+        n_bytes = _n_bytes(header)
         if n_bytes > max_bytes:
             raise FileFormatError(f"must hold at most {max_bytes >> 30} GiB; cut it")
         check_expansion(n_bytes, path.stat().st_size)
@@ -97,6 +115,24 @@ def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]
     return values, known
 
 
+def _header(file: IO[bytes]) -> Any:
+    try:
+        header = nrrd.read_header(_header_lines(file))
+    except (nrrd.NRRDError, ValueError) as error:
+        raise FileFormatError(f"must have a sound header, got {error}; save it anew") from error
+    if "data file" in header or "datafile" in header:
+        raise FileFormatError("must hold its data itself, got a header alone; save one file")
+    return header
+
+
+def _n_bytes(header: Any) -> int:
+    name = str(header["type"])
+    of_one = next((size for size, names in TYPES.items() if re.fullmatch(names, name)), None)
+    if of_one is None:
+        raise FileFormatError(f"must hold numbers, got {name}; save them as uint8 or float")
+    return of_one * math.prod(int(n) for n in header["sizes"])
+
+
 def _phases(text: Any) -> list[str]:
     """Return the names that a header gives to labels 0, 1, …; none where it means another thing."""
     try:
@@ -109,7 +145,12 @@ def _phases(text: Any) -> list[str]:
 
 def _header_lines(file: IO[bytes]) -> list[str]:
     """Return the lines up to the empty one; those of pynrrd lose what is not ASCII, µ and Å."""
-    text = b"\n".join(iter(lambda: file.readline(MAX_LINE).rstrip(), b""))
+    lines: list[bytes] = []
+    while line := file.readline(MAX_HEADER - file.tell()).rstrip():
+        lines.append(line)
+        if file.tell() >= MAX_HEADER:
+            raise FileFormatError("must have a header of less than 1 MiB, got more; save it anew")
+    text = b"\n".join(lines)
     try:
         return text.decode("utf-8").split("\n")
     except UnicodeDecodeError:

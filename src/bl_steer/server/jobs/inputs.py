@@ -26,7 +26,7 @@ __all__ = ["InputKind", "check_uploads", "kinds", "read_inputs", "unpacked"]
 
 IMAGES = (*SUFFIXES, ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
-STACKS = (".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".dream3d", ".zip")
+STACKS = (".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".dream3d", ".nrrd", ".zip")
 SLICES = tuple(dict.fromkeys((*STACKS, *SUFFIXES)))
 MAPS = (".npz",)
 POINTS = (".csv", ".tsv", ".txt", *BOOK_ENDINGS, ".npz")
@@ -184,7 +184,7 @@ def unpacked(path: Path, scratch: Path) -> Path:
         folder = inner[0]
     if any((folder / name).exists() for name in ZARR_FILES):
         return folder.rename(scratch / f"{target.name}-stack.zarr")
-    if len(held) == 1 and held[0].suffix.lower() in (*STACKS, ".nrrd") and not _shown(folder):
+    if len(held) == 1 and held[0].suffix.lower() in STACKS and not _shown(folder):
         return held[0]
     if not list_images(folder):
         raise ValueError(

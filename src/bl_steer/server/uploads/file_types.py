@@ -12,7 +12,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bl_steer.files.errors import FileFormatError
 from bl_steer.files.maps.spreadsheets import OLD_ENDINGS, is_old_book
+from bl_steer.files.volumes.nrrd_files import nrrd_bytes
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import Sentence
 from bl_steer.server.sizes import MIB
@@ -51,6 +53,7 @@ SUFFIXES = {
     "json": (".json", ".geojson"),
     "roi": (".roi",),
     "hdf5": (".h5", ".hdf5", ".dream3d"),
+    "nrrd": (".nrrd",),
 }
 OTHER_BOOKS = (*OLD_ENDINGS, ".xlsb", ".xlsm", ".xltx", ".numbers")
 MEDIA_TYPES = {
@@ -64,6 +67,7 @@ MEDIA_TYPES = {
     "json": "application/json",
     "roi": "application/octet-stream",
     "hdf5": "application/x-hdf5",
+    "nrrd": "application/octet-stream",
 }
 JSON_FOLD = 10
 """How much more memory the objects of a JSON take than its text."""
@@ -75,7 +79,7 @@ class Inspected:
 
     Parameters
     ----------
-    kind : png, jpeg, bmp, tiff, npy, zip, text, json, roi or hdf5
+    kind : png, jpeg, bmp, tiff, npy, zip, text, json, roi, hdf5 or nrrd
     decoded_bytes : what it takes in memory, as its header says
     """
 
@@ -137,6 +141,7 @@ def _kind(path: Path) -> str | None:
         b"PK\x05\x06": "zip",
         b"Iout": "roi",
         b"\x89HDF\r\n\x1a\n": "hdf5",
+        b"NRRD000": "nrrd",
     }
     detected = next((kind for start, kind in signatures.items() if head.startswith(start)), None)
     if detected == "bmp" and path.suffix and _is_text(path):  # a table may begin with BM
@@ -170,6 +175,11 @@ def _decoded_bytes(path: Path, kind: str, file_name: str) -> int:
     if kind == "jpeg":
         height, width, channels = jpeg_shape(path)
         return height * width * channels
+    if kind == "nrrd":
+        try:
+            return nrrd_bytes(path)
+        except FileFormatError as error:
+            raise BadHeader(error) from error
     readers = {"png": png_bytes, "tiff": tiff_bytes, "npy": npy_bytes, "zip": zip_bytes}
     return readers[kind](path) if kind in readers else path.stat().st_size
 

@@ -25,6 +25,7 @@ DISTANCE_MARKS = (b"spacing=", b"PhysicalSizeZ", b"voxel_nm")
 """What the description of a TIFF has where it says the distance of slices: ImageJ, OME, ours."""
 SILENT = (".npy", ".bmp")
 """Formats that say no size at all."""
+PICTURES = (".png", ".jpg", ".jpeg")
 OF_ARRAYS = {"voxel_size_nm", "pixel_size_nm", "pitch_nm", CONTENTS}
 """Members of an ``.npz`` that may: the last one is that of a beamline's inputs."""
 
@@ -38,8 +39,10 @@ def may_state(file: IO[bytes], file_name: str, parameter: str) -> bool:
         return _has_sizes(file)
     if parameter == "pixel_size_nm" or suffix == ".zip":
         return True
+    if suffix in PICTURES:
+        return False  # they know no third dimension
     if suffix not in (".tif", ".tiff"):
-        return False  # pictures know no third dimension
+        return True
     try:
         description = tiff_description(file)
     except BadHeader:

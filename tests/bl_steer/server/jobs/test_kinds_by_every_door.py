@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nrrd
 import numpy as np
 import pytest
 from PIL import Image
@@ -46,6 +47,9 @@ def written(suffix: str, numbers: Any, stem: Path) -> Path:
     if suffix in (".tif", ".tiff"):
         path = p.with_tifffile(numbers)(stem)
         return path.rename(path.with_suffix(suffix))
+    if suffix == ".nrrd":
+        nrrd.write(str(path := stem.with_suffix(suffix)), numbers, index_order="C")
+        return path
     if suffix == ".npy":
         return p.with_numpy(numbers)(stem)
     if suffix == ".npz":

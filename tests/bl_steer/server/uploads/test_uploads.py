@@ -89,6 +89,12 @@ def npy(array: np.ndarray) -> bytes:
     return file.getvalue()
 
 
+def nrrd(data: bytes, **fields: str) -> bytes:
+    """A volume of 4 × 3 × 2 voxels of one byte, unless the header says otherwise."""
+    known = {"type": "uint8", "dimension": "3", "sizes": "4 3 2", "encoding": "raw"} | fields
+    return b"\n".join([b"NRRD0004", *(f"{k}: {v}".encode() for k, v in known.items()), b"", data])
+
+
 HOSTILE = {
     "bomb.png": png_bomb,
     "bomb.tif": tiff_bomb,
@@ -106,9 +112,16 @@ HOSTILE = {
     "table.png": lambda: TABLE.encode(),
     "binary.csv": lambda: bytes(range(256)),
     "broken.png": lambda: b"\x89PNG\r\n\x1a\n" + b"\0" * 50,
+    "bomb.nrrd": lambda: nrrd(
+        zlib.compress(bytes(64), wbits=31), encoding="gzip", sizes="900 900 900"
+    ),
+    "apart.nrrd": lambda: nrrd(b"", **{"data file": "/etc/passwd"}),
+    "long.nrrd": lambda: nrrd(b"", comment="1" * (3 * KIB * KIB)),
+    "kind.nrrd": lambda: nrrd(bytes(24), type="block"),
     "broken.jpg": lambda: b"\xff\xd8\xff\xe0\0\x02" * 5,
 }
 SOUND = {
+    "a.nrrd": lambda: nrrd(bytes(24)),
     "a.png": lambda: png(40, 30),
     "a.tif": lambda: tiff_bomb(3),
     "blank labels.tif": lambda: tiff_bomb(200),
@@ -150,7 +163,7 @@ def test_jpeg_and_bigtiff_headers_are_read(tmp_path: Path) -> None:
 
 def test_bombs_are_refused_in_little_memory_and_time(tmp_path: Path) -> None:
     """In a process of its own, which may take no more than 300 MB."""
-    for name in ("bomb.png", "bomb.tif", "bomb.csv", "bomb.npz"):
+    for name in ("bomb.png", "bomb.tif", "bomb.csv", "bomb.npz", "bomb.nrrd", "long.nrrd"):
         (tmp_path / name).write_bytes(HOSTILE[name]())
     code = (
         "import sys, time, pathlib\n"

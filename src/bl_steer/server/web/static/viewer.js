@@ -116,6 +116,7 @@ class Pane {
     const phase = labels && layer.phases.find(({ label }) => label === value);
     if (phase) return phase.name;
     if (labels) return value === 255 ? this.words.unlabelled : value;
+    if (layer.role === "uncertainty") return value > 0 && value < 0.01 ? "< 1 %" : `${Math.round(100 * value)} %`;
     return layer.dtype === "float32" ? Number(value.toPrecision(3)) : value;
   }
 
