@@ -81,6 +81,23 @@ def test_titles_above_the_names_are_left_out_and_told(tmp_path: Path, text: str)
     assert read.notes[0].startswith("lines above the names of the columns left out: 'Film 3")
 
 
+@pytest.mark.parametrize("above", ["position,,intensity", "stage x,x,detector"])
+def test_titles_of_groups_above_names_and_units_are_told(tmp_path: Path, above: str) -> None:
+    read = read_columns(_csv(tmp_path, f"{above}\nx,y,i\nmm,um,cts\n0,1,2\n3,4,5\n"))
+    assert {name: column.tolist() for name, column in read.by_name.items()} == {
+        "x (mm)": [0, 3],
+        "y (um)": [1, 4],
+        "i (cts)": [2, 5],
+    }
+    titles = " ".join(cell for cell in above.split(",") if cell)
+    assert read.notes == [f"lines above the names of the columns left out: {titles!r}"]
+
+
+def test_words_of_data_that_are_names_of_columns_make_no_names(tmp_path: Path) -> None:
+    read = read_columns(_csv(tmp_path, "x,kind,what\n1,map,counts\n2,y,x\n"))
+    assert {name: column.tolist() for name, column in read.by_name.items()} == {"x": [1, 2]}
+
+
 def test_names_above_units_or_words_are_no_titles(tmp_path: Path) -> None:
     for text in ("A,B\nkeV,1/s\n1,2\n", "x,A\na,b\n1,2\n", "A\n1,2\n"):
         (tmp_path / "map.csv").write_text(text)

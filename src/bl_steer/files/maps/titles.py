@@ -17,15 +17,20 @@ def titles_above(rows: Iterable[Sequence[str]]) -> list[str]:
     """Return the first of some rows that are titles, each as one text.
 
     These are one cell of words each, above a row of several; or stand above one that calls columns
-    by names that are known, such as x and y, and have none of them.
+    by names that are known, such as x and y, and have fewer of them each, as position and value.
     """
     filled = ([cell.strip() for cell in row if not is_missing(cell)] for row in rows)
     lines = list(takewhile(_has_words, filled))
     known = [sum(plain_name(cell) in KNOWN for cell in line) for line in lines]
     for place in range(1, len(lines)):
         titles, names = lines[:place], lines[place]
-        stand_alone = all(len(title) == 1 for title in titles) and len(names) > 1
-        if not any(known[:place]) and (known[place] > 1 or (stand_alone and not _numbers(names))):
+        of_words, most = not _numbers(names), max(known[:place])
+        if most:  # a line with numbers may be one of data, whose words have such names
+            are_titles = of_words and known[place] > max(1, most)
+        else:
+            alone = all(len(title) == 1 for title in titles) and len(names) > 1
+            are_titles = known[place] > 1 or (alone and of_words)
+        if are_titles:
             return [" ".join(title) for title in titles]
     return []
 
