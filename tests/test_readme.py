@@ -34,6 +34,14 @@ COMMANDS = sorted(
         if "bl-steer " in line and line.strip("( ").startswith("bl-steer ")
     }
 )
+INLINE = sorted(
+    {
+        command
+        for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+        if page.parent.name != "decisions"
+        for command in re.findall(r"`(bl-steer [a-z][^`\n]*)`", page.read_text())
+    }
+)
 LINKS = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
@@ -109,7 +117,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     assert (tmp_path / "found.json").exists()
 
 
-@pytest.mark.parametrize("line", COMMANDS)
+@pytest.mark.parametrize("line", sorted({*COMMANDS, *INLINE}))
 def test_every_command_of_the_pages_is_a_real_one_with_real_options(
     line: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

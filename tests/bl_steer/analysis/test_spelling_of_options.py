@@ -13,8 +13,9 @@ import pytest
 import bl_steer
 from bl_steer.analysis.film import FilmParams
 from bl_steer.analysis.rsm import RsmParams
+from bl_steer.analysis.structure.analysis import StructureParams
 from bl_steer.cli.options import Parser, in_options
-from bl_steer.cli.params import add_params
+from bl_steer.cli.params import add_params, option_of
 from bl_steer.server.languages import in_labels
 
 ROOT = Path(bl_steer.__file__).parent
@@ -76,3 +77,12 @@ def test_rsm_is_told_in_options() -> None:
         ("leave them out with mask=FILE", "leave them out with --mask FILE"),
     ):
         assert spelled in in_options(arguments, text)
+
+
+def test_the_page_of_structure_names_both_where_option_and_parameter_differ() -> None:
+    page = (ROOT.parents[1] / "docs" / "how-to" / "structure.md").read_text()
+    rows = re.findall(r"^\| `(--[a-z-]+) [^`]*` \| `(\w+)=", page, re.M)
+    fields = StructureParams.model_fields.items()
+    spelled = {option_of(name, field): name for name, field in fields}
+    differ = {o: name for o, name in spelled.items() if o[2:].replace("-", "_") != name}
+    assert dict(rows) == differ
