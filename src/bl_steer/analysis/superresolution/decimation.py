@@ -2,7 +2,8 @@
 
 Slice-and-view samples thin planes: it decimates along z and does not blur. So a slice that is
 decimated along one of its own axes looks like a section across the stack, and what was left out is
-known. `sections` that are learnt so are true where the sample is isotropic; `measure_isotropy` tests it.
+known. `sections` that are learnt so are true where the sample is isotropic; `measure_isotropy`
+tests it.
 """
 
 from __future__ import annotations
