@@ -1,10 +1,12 @@
-"""The error that refuses a request: a status of HTTP, and a text in the user's language."""
+"""Errors with a text in the user's language; one that refuses a request has a status of HTTP."""
 
 from __future__ import annotations
 
+from typing import Any
+
 from bl_steer.server.languages import text
 
-__all__ = ["Refused", "missing"]
+__all__ = ["Refused", "WordedError", "missing"]
 
 
 class Refused(Exception):
@@ -30,6 +32,21 @@ class Refused(Exception):
     def in_language(self, language: str) -> str:
         """Return the reason."""
         return text(language, self.key, **self.values)
+
+
+class WordedError(ValueError):
+    """What was given is not what it must be; the message names the place and the remedy.
+
+    Parameters
+    ----------
+    key : of its text on pages; see `bl_steer.server.languages`
+    values : that this text names
+    """
+
+    def __init__(self, message: str, key: str = "", **values: object) -> None:
+        super().__init__(message)
+        self.key = key
+        self.values: dict[str, Any] = values
 
 
 def missing(what: str) -> Refused:

@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bl_steer.server.errors import WordedError
 from bl_steer.server.packages.parameters import Text
 
 __all__ = [
@@ -47,19 +48,8 @@ SAFE_ROOTS = frozenset({"numpy", "scipy", "sklearn"})
 """Where trusted types may be from without the weights counting as code."""
 
 
-class PackageError(ValueError):
-    """A package does not hold what it must; the message names the place and the remedy.
-
-    Parameters
-    ----------
-    key : of its text on pages; see `bl_steer.server.languages`
-    values : that this text names
-    """
-
-    def __init__(self, message: str, key: str = "", **values: object) -> None:
-        super().__init__(message)
-        self.key = key
-        self.values: dict[str, Any] = values
+class PackageError(WordedError):
+    """A package does not hold what it must."""
 
 
 def _relative(path: str) -> str:

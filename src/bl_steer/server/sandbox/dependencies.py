@@ -26,6 +26,7 @@ from typing import Any, Self
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from bl_steer.server.errors import WordedError
 from bl_steer.server.settings import ServerSettings
 
 __all__ = ["Dependencies", "DependencyRefused", "canonical", "missing_here"]
@@ -39,19 +40,8 @@ WHEELS = ("--only-binary", ":all:")
 """Building from source would run code of the library with the rights of whoever installs it."""
 
 
-class DependencyRefused(ValueError):
-    """A library is not allowed, not installed, or cannot be; the message says what to do.
-
-    Parameters
-    ----------
-    key : of its text on pages; see `bl_steer.server.languages`
-    values : that this text names
-    """
-
-    def __init__(self, message: str, key: str = "", **values: object) -> None:
-        super().__init__(message)
-        self.key = key
-        self.values = values
+class DependencyRefused(WordedError):
+    """A library is not allowed, not installed, or cannot be."""
 
 
 def canonical(pinned: Sequence[str]) -> list[str]:
