@@ -33,6 +33,9 @@ and turned stacks had 1.14; where a sound one has its largest step, those three 
 more. Of 96 volumes of labels, 10 to 80 nm from plane to plane, sound ones had 1.76 and more; 286
 of 288 that were mirrored or turned from their middle on, or showed another specimen, 1.4 at most.
 """
+ALL_APART = 0.6
+"""Of the difference at a break, that slices up to three apart across it have at the least: a single
+slice that is mirrored has half of it."""
 INVERTED = -0.3
 """Correlation across a break, below which the contrast is inverted there."""
 DISPLACED = 0.8
@@ -133,7 +136,8 @@ def break_warnings(
             for before in (place - 1, place)
             for after in (place + 1, place + 2)
         ]
-        return bool(min(across) > elsewhere and max(across) < most_across * steps[place])
+        least = max(elsewhere, ALL_APART * steps[place])  # else one slice alone does not fit
+        return bool(min(across) > least and max(across) < most_across * steps[place])
 
     found = [place for place in large if place not in magnified and is_break(place)]
     for place in found:

@@ -104,9 +104,11 @@ def test_the_slice_from_which_on_labels_are_unlike_before_is_named(family: str) 
     for change in LABEL_BREAKS.values():
         (warning,) = break_warnings(joined(labels, change), labels=True)
         assert warning.startswith("from slice 5 on the labels are unlike those up to 4 (")
-    thick = labels[::4]
+    thick = labels[::4].copy()
     assert not list(break_warnings(thick, labels=True))
     assert len(list(break_warnings(joined(thick, BREAKS["mirrored"]), labels=True))) == 1
+    thick[AT] = thick[AT, :, ::-1]
+    assert not list(break_warnings(thick, labels=True))
 
 
 def test_layers_and_mirrored_volumes_are_no_breaks_of_labels() -> None:
