@@ -48,6 +48,15 @@ def fail(status: StatusBase, error: Exception) -> None:
         status.set_exception(error)
 
 
+def finish(status: StatusBase) -> None:
+    """End a status, if nothing has ended it already.
+
+    `status.done` does not tell: ophyd sets it in another thread, later.
+    """
+    with suppress(InvalidState):
+        status.set_finished()
+
+
 def fail_when_lost(
     status: StatusBase, signal: Any, explain: Callable[[], Exception]
 ) -> Callable[[], None]:

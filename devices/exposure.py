@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from ophyd import Device
 from ophyd.status import DeviceStatus, Status, StatusBase
-from ophyd.utils import InvalidState
 
-from devices.connection import fail, fail_when_lost, silent_records
+from devices.connection import fail, fail_when_lost, finish, silent_records
 from devices.frames_file import DetectorError
 
 __all__ = ["Exposures", "end_of"]
@@ -68,8 +66,8 @@ class Exposures:
         def end(error: Exception | None) -> None:
             if error is not None:
                 fail(status, error)
-            elif not status.done:
-                status.set_finished()
+            else:
+                finish(status)
 
         fail_when_lost(status, device.busy, self._lost)
         finished.add_callback(on_finished)
@@ -94,8 +92,7 @@ def end_of(busy: Any, *, timeout_s: float) -> Status:
 
     def on_change(*, value: int, old_value: int, **_: object) -> None:
         if old_value == 1 and value == 0:
-            with suppress(InvalidState):  # it has timed out, or fallen before
-                status.set_finished()
+            finish(status)  # unless it has timed out, or fallen before
 
     token = busy.subscribe(on_change, run=False)
     status.add_callback(lambda _: busy.unsubscribe(token))

@@ -17,7 +17,7 @@ from ophyd.status import MoveStatus
 from ophyd.utils.errors import DisconnectedError, StatusTimeoutError
 
 from bl_steer.canonical import told_apart
-from devices.connection import fail, fail_when_lost, silent_records
+from devices.connection import fail, fail_when_lost, finish, silent_records
 from devices.setting import Setting
 
 __all__ = ["MotorAxis", "MotorError"]
@@ -106,8 +106,8 @@ class MotorAxis(EpicsMotor):
                 failure = self._lost(new_position)
             if failure is not None:
                 fail(arrival, failure)
-            elif not arrival.done:
-                arrival.set_finished()
+            else:
+                finish(arrival)
 
         def lost() -> Exception:
             error = self._lost(new_position)

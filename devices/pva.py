@@ -16,7 +16,7 @@ from ophyd import Component, Kind, Signal
 from ophyd.status import DeviceStatus
 from p4p.client.thread import Context
 
-from devices.connection import fail
+from devices.connection import fail, finish
 from devices.frames_file import DetectorError, FramesDevice
 
 __all__ = ["PvaDetector"]
@@ -180,8 +180,8 @@ class _Series:
 
     def take(self, frame: NDArray[Any], number: int) -> None:
         """Take a frame; `number` counts those that the detector sent, 0 where it does not."""
-        if self._status.done:
-            return
+        if self._status.done or self.problem is not None or len(self.frames) == self.n_frames:
+            return  # the status is done a moment later than it is told so
         latest, self._latest_id = self._latest_id, number
         if self._n_before > 0:
             self._n_before -= 1
@@ -196,10 +196,10 @@ class _Series:
             return
         self.frames.append(frame)
         if self.is_complete:
-            self._status.set_finished()
+            finish(self._status)
 
     def end(self, problem: Exception) -> None:
         """Give up."""
-        if not self._status.done:
+        if not self.is_complete:
             self.problem = problem
-            self._status.set_exception(problem)
+            fail(self._status, problem)
