@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -73,6 +75,31 @@ def test_formulas_without_results_are_named(
     )
     rows = [["dose", "remark"], [1, None], [2, None]]
     assert read_columns(written(tmp_path, Data=rows)).notes == ["columns without a value: 'remark'"]
+
+
+def test_one_formula_without_a_result_is_named(tmp_path: Path) -> None:
+    path = written(tmp_path, Data=[*TABLE, [2, 0, "=1+1"]])
+    (note,) = read_columns(path).notes
+    assert note.startswith("formulas whose results are not stored read as empty cells, or as 0")
+
+
+@pytest.mark.parametrize(
+    ("result", "by_excel", "told"),
+    [("0", False, True), ("0", True, False), ("7", False, False), ("", True, True)],
+)
+def test_zeros_that_a_program_stores_for_results_are_named(
+    tmp_path: Path, result: str, by_excel: bool, told: bool
+) -> None:
+    """As XlsxWriter does, which asks Excel to calculate when it opens the workbook."""
+    plain, path = written(tmp_path, Data=[*TABLE, [2, 0, "=1+1"]]), tmp_path / "calculated.xlsx"
+    with zipfile.ZipFile(plain) as old, zipfile.ZipFile(path, "w") as new:
+        for name in old.namelist():
+            text = old.read(name).decode()
+            if name.endswith("sheet1.xml"):
+                text = re.sub(r"(</f>)<v\s*/>|(</f>)<v></v>", f"</f><v>{result}</v>", text)
+                assert f"<v>{result}</v></c></row></sheetData>" in text
+            new.writestr(name, text.replace('fullCalcOnLoad="1"', "") if by_excel else text)
+    assert bool(read_columns(path).notes) is told
 
 
 @pytest.mark.parametrize(

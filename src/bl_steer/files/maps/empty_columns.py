@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -17,10 +18,21 @@ from bl_steer.protocols import Array
 
 __all__ = ["note_on_empty", "without_empty"]
 
-FORMULAS = (b"<f>", b"<f ", b"<f/>", b"table:formula")
-"""How the sheets of .xlsx and .ods begin one."""
-PIECE = 2**20
-LONGEST_MARK = max(map(len, FORMULAS))
+CELL_OF_EXCEL = re.compile(
+    rb"<c\b([^>]*)>\s*(?:<f[^>]*/>|<f[^>]*>[^<]*</f>)\s*(?:<v\s*/>|<v>(0?)</v>)?\s*</c>"
+)
+IS_TEXT = b't="str"'
+"""In a cell whose result is an empty text."""
+CELL_OF_ODS = re.compile(rb"<table:table-cell\b[^>]*\btable:formula=[^>]*>")
+VALUE = b"value="
+TO_CALCULATE = b'fullCalcOnLoad="1"'
+"""In a workbook whose program has calculated nothing: XlsxWriter stores 0 as each result."""
+UNSTORED = (
+    "formulas whose results are not stored read as empty cells, or as 0: open the workbook in "
+    "Excel or LibreOffice and save it"
+)
+PIECE, LONGEST_CELL = 2**20, 2**14
+"""Bytes that are searched at once, and of a cell with its formula, which has 8192 letters."""
 
 
 def without_empty(
@@ -55,7 +67,7 @@ def without_empty(
 
 
 def note_on_empty(columns: Mapping[str, Array], path: Path) -> list[str]:
-    """Return a note on columns of a workbook that have a name and no value.
+    """Return a note on columns of a workbook that have no value, and on results not stored.
 
     Raises
     ------
@@ -63,34 +75,40 @@ def note_on_empty(columns: Mapping[str, Array], path: Path) -> list[str]:
         When x, y or the value is such a column.
     """
     empty = [name for name, column in columns.items() if np.isnan(column).all()]
-    if not empty:
-        return []
-    why = "write numbers there, or leave it out"
-    if _has_formulas(path):
-        why = (
-            "formulas whose results are not stored read as empty cells: open the workbook in "
-            "Excel or LibreOffice and save it"
-        )
+    unstored = _has_unstored_results(path)
     for name in empty:
         if any(plain_name(name) in choices for choices in NAMES.values()):
+            why = UNSTORED if unstored else "write numbers there, or leave it out"
             raise ValueError(
                 f"column {name!r} must hold numbers, got empty cells alone in {path.name}; {why}"
             )
-    told = f"columns without a value: {listed(empty)}"
-    return [f"{told}; {why}" if _has_formulas(path) else told]
+    told = [f"columns without a value: {listed(empty)}"] if empty else []
+    if unstored:
+        return [f"{told[0]}; {UNSTORED}" if told else UNSTORED]
+    return told
 
 
-def _has_formulas(path: Path) -> bool:
-    """Return whether a sheet of a workbook has a formula."""
+def _has_unstored_results(path: Path) -> bool:
+    """Return whether a sheet of a workbook has a formula whose result is not stored."""
+
+    def is_unstored(cell: re.Match[bytes]) -> bool:
+        return IS_TEXT not in cell[1] and (not cell[2] or to_calculate)
+
     with zipfile.ZipFile(path) as book:
+        to_calculate = any(
+            TO_CALCULATE in book.read(name) for name in book.namelist() if name == "xl/workbook.xml"
+        )
         sheets = [n for n in book.namelist() if "worksheets/" in n or n.endswith("content.xml")]
         for name in sheets:
             with book.open(name) as sheet:
                 last = b""
                 while piece := sheet.read(PIECE):
-                    if any(mark in last + piece for mark in FORMULAS):
+                    text = last + piece
+                    if any(map(is_unstored, CELL_OF_EXCEL.finditer(text))):
                         return True
-                    last = piece[-LONGEST_MARK:]
+                    if any(VALUE not in cell[0] for cell in CELL_OF_ODS.finditer(text)):
+                        return True
+                    last = piece[-LONGEST_CELL:]
     return False
 
 
