@@ -34,6 +34,9 @@ SAMPLES = 96
 TOLERANCE = 2.0
 """Degrees by which edges may differ from parallel or a right angle, beside their own steps."""
 
+INSETS = tuple(k / 50 for k in range(25))
+"""Shares of height and width that are left out at each side, to leave out the corners."""
+
 Legs = tuple[float, float]
 
 
@@ -68,6 +71,17 @@ class EmptyCorners:
         """Return the pixels of an image of the same shape that lie in the corners."""
         top, bottom, left, right = self.box
         return image[top:bottom, left:right][_inside(self.legs, (bottom - top, right - left))]
+
+    def specimen(self) -> tuple[int, int, int, int]:
+        """Return top, bottom, left and right of a part about the middle without these corners."""
+        top, bottom, left, right = self.box
+        height, width = bottom - top, right - left
+        inside = _inside(self.legs, (height, width))
+        for share in INSETS:
+            rows, columns = round(share * height), round(share * width)
+            if not inside[rows : height - rows, columns : width - columns].any():
+                break
+        return top + rows, bottom - rows, left + columns, right - columns
 
     def __str__(self) -> str:
         corners = sum(leg > 0 for leg, _ in self.legs)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from bl_steer.analysis import find_analysis, make_params
 from bl_steer.analysis.data_bars import bar_below
-from bl_steer.analysis.margins import SIDES, _turned, flat_strips, margins_of
+from bl_steer.analysis.margins import SIDES, _turned, flat_strips, margins_of, specimen_in
 from bl_steer.analysis.segmentation import inputs_from_files
 from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.analysis.segmentation.training import Pair, load_pair
@@ -95,6 +95,19 @@ def test_a_foot_that_was_not_copied_is_no_bar() -> None:
     assert margins_of(image, bar_below(image))[0] == NO_BAR
 
 
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_what_is_looked_at_for_its_conditions_has_no_margins(family: str) -> None:
+    image = np.clip(field(family, 5, shape=(160, 192)).image, 1, 255)
+    turned = np.asarray(Image.fromarray(image).rotate(-12, expand=True))
+    framed = np.pad(turned, ((0, 0), (30, 0)))
+    part = specimen_in(framed, 0, margins_of(framed, NO_BAR)[1])
+    assert part.min() > 0
+    assert part.size > 0.3 * turned.size
+    assert specimen_in(image, 24, ()).shape == (136, 192)
+    assert specimen_in(image, 0, ()).shape == image.shape
+    assert specimen_in(image, 140, ()).shape == image.shape  # too little is left
+
+
 def test_segment_names_the_columns_of_one_value_in_both_languages(tmp_path: Path) -> None:
     image = IMAGE.copy()
     image[:, :20] = 0
@@ -134,6 +147,7 @@ def test_segment_names_the_corners_that_a_rotation_left_in_both_languages(tmp_pa
     (told,) = (warning for warning in run.warnings if "corners" in warning)
     assert told.startswith("turned.png holds 0 alone in 4 corners with slanted edges, 2")
     assert told.endswith("counted as phases: the image was turned or sheared; crop it")
+    assert not any("appearance" in warning for warning in run.warnings)  # which would be a guess
     assert "つの隅" in sentence_in("ja", told)
     assert "alone" not in sentence_in("ja", told)
 

@@ -21,7 +21,7 @@ from bl_steer.analysis.grey_levels import (
     few_levels,
     step_warnings,
 )
-from bl_steer.analysis.margins import Margin, margin_warnings, margins_of
+from bl_steer.analysis.margins import Margin, margin_warnings, margins_of, specimen_in
 from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
     copy_warnings,
@@ -153,7 +153,10 @@ def verdict_on(
     sizes = [look.size_nm for look in looks.values()]
     shares = _fractions(model, labels, {*flat, *small, *doubts}, sizes, copies)
     names = list(seen)
-    compared = [image_of(names[k]) for k in segmentation.compared_images(len(names))]
+    compared = [
+        specimen_in(image_of(name), seen[name].bar[0], seen[name].margins)
+        for name in (names[k] for k in segmentation.compared_images(len(names)))
+    ]
 
     def titled(of_fields: Mapping[str, Any]) -> dict[str, Any]:
         return {titles[name]: value for name, value in of_fields.items()}
