@@ -31,12 +31,13 @@ from sqlalchemy import (
     inspect,
     select,
     text,
+    update,
 )
 
 from bl_steer.files.atomic import write_whole
 from bl_steer.server.db import migrations
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Base
+from bl_steer.server.db.tables import Base, Worker
 from bl_steer.server.folder import PARTS, alone
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import BLOCK, FileStore
@@ -264,6 +265,9 @@ def _read_rows(database: Database, file: IO[str], revision: str) -> None:
             for table in tables.values():
                 _go_on_counting(connection, table)
         migrations.upgrade(connection)
+        # Its workers are not here: check, alarms and forecast took them for alive, or silent.
+        gone = update(Worker).where(Worker.ended.is_(None))
+        connection.execute(gone.values(ended=Worker.seen))
 
 
 def _go_on_counting(connection: Connection, table: Table) -> None:

@@ -19,7 +19,7 @@ from bl_steer.progress import coordinate, is_coordinate, place_decimals
 from bl_steer.server.db.tables import JobOutput
 from bl_steer.server.languages import result_label, text
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
-from bl_steer.server.web.shown_numbers import exact, measured, share_of, steps_of
+from bl_steer.server.web.shown_numbers import exact, has_width, measured, share_of, steps_of
 
 __all__ = [
     "MAX_ROWS",
@@ -274,8 +274,7 @@ def _cell(row: Sequence[str], column: Column, language: str, titles: Mapping[str
 
 
 def _has_interval(row: Sequence[str], column: Column) -> bool:
-    half = read_number(row, column.high) - read_number(row, column.low)
-    return math.isfinite(half) and half > 0
+    return has_width(read_number(row, column.low), read_number(row, column.high))
 
 
 def _words(row: Sequence[str], column: Column, language: str, titles: Mapping[str, str]) -> str:

@@ -12,12 +12,14 @@ from collections.abc import Iterable
 
 from bl_steer.progress import COORDINATE_DIGITS, coordinate
 
-__all__ = ["exact", "measured", "share_of", "steps_of"]
+__all__ = ["exact", "has_width", "measured", "share_of", "steps_of"]
 
 DIGITS = 4
 """Of a number without an interval, at least."""
 MOST_DIGITS = COORDINATE_DIGITS
 """Of a number without an interval."""
+NOISE = 1e-12
+"""Width of an interval over its ends that rounding alone leaves, as between equal fields."""
 STEPS = 3
 """Digits of the width of a column."""
 LOPSIDED = 0.2
@@ -58,14 +60,23 @@ def measured(
     >>> measured(0.5, 0.5, 0.5)
     '0.5'
     """
-    half = (high - low) / 2
-    if not math.isfinite(half) or half <= 0:
+    if not has_width(low, high):
         return _short(value, decimals)
+    half = (high - low) / 2
     decimals = 1 - math.floor(math.log10(half))
     inside = low != 0 and high != most
     if inside and abs((high - value) - (value - low)) <= LOPSIDED * half:
         return f"{_rounded(value, decimals)} ± {_rounded(half, decimals)}"
     return f"{_rounded(value, decimals)} ({_rounded(low, decimals)} – {_rounded(high, decimals)})"
+
+
+def has_width(low: float, high: float) -> bool:
+    """Return whether an interval is one: no NaN, and wider than the noise of the last bits.
+
+    >>> has_width(20.7, 24.1), has_width(0.1, 0.10000000000000002), has_width(0.0, 1e-30)
+    (True, False, True)
+    """
+    return NOISE * max(abs(low), abs(high)) < high - low < math.inf
 
 
 def share_of(percent: float) -> str:

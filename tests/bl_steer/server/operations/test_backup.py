@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,12 @@ from sqlalchemy import inspect, select, text
 
 from bl_steer.server.db.audit import broken_link, record_event
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Base, Blob, Job, Upload, User
+from bl_steer.server.db.tables import Base, Blob, Job, Upload, User, Worker
 from bl_steer.server.folder import alone
 from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.operations.alarms import troubles
 from bl_steer.server.operations.backup import ROWS, back_up, restore
+from bl_steer.server.operations.check import check_server
 from bl_steer.server.operations.serve import serve
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.settings import ServerSettings
@@ -88,6 +91,26 @@ def test_a_restored_server_is_the_one_that_was_backed_up(
     database.close()
     if url:
         emptied(url)
+
+
+@pytest.mark.parametrize("silent_s", [1.0, 3600.0])
+def test_workers_of_a_backup_are_neither_alive_nor_silent(silent_s: float, tmp_path: Path) -> None:
+    settings, seen = filled(tmp_path / "old"), time.time() - silent_s
+    database = Database(settings.database)
+    with database.write() as session:
+        session.add_all([Worker(name="w", seen=seen), Worker(name="x", seen=seen, ended=seen - 1)])
+    database.close()
+    back_up(settings, tmp_path / "backup")
+    other = ServerSettings(folder=tmp_path / "new")
+    restore(other, tmp_path / "backup")
+    (said,) = [one.said for one in check_server(other) if one.what == "workers"]
+    assert said.startswith("none heard of")
+    database = Database(other.database)
+    with database.read() as session:
+        assert not any(name.startswith("worker ") for name in troubles(session, other, time.time()))
+        ends = {worker.name: worker.ended for worker in session.scalars(select(Worker))}
+    database.close()
+    assert ends == {"w": seen, "x": seen - 1}
 
 
 def test_a_backup_never_goes_into_a_server_with_rows(tmp_path: Path) -> None:

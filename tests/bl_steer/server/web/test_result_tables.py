@@ -119,6 +119,14 @@ def test_no_amount_is_shown_below_nothing_or_beyond_all_and_zero_has_no_sign() -
     assert str(cells[0][0]) == "0.0"
 
 
+def test_an_interval_as_narrow_as_rounding_is_none() -> None:
+    names = ["fraction", "fraction_low", "fraction_high", "length", "length_low", "length_high"]
+    noisy = [repr(float(x)) for x in (0.224, 0.22399999999999995, 0.22400000000000003)]
+    table = shown(StoredTable(names, [[*noisy, "5.0", "4.999999999999999", "5.000000000000001"]]))
+    assert [*table.rows[0]] == ["22.4 %", "5"]
+    assert table.intervals == "none"
+
+
 def test_a_page_gives_places_as_they_are_and_what_was_measured() -> None:
     names = ["x (um)", "y_mm", "value", "expected"]
     rows = [
