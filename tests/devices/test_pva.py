@@ -9,16 +9,14 @@ from ophyd.status import Status
 from devices.connection import fail, finish
 from devices.frames_file import DetectorError
 
-pytest.importorskip("p4p", reason="PV Access needs p4p: pip install p4p")
+pva = pytest.importorskip("devices.pva", reason="PV Access needs p4p: pip install p4p")
 
 LATE_S = 0.5
 
 
 def test_an_image_behind_the_last_of_a_point_is_not_its_own() -> None:
-    from devices.pva import _Series
-
     waited = Status(settle_time=LATE_S)  # done so much later than it is told to be
-    series = _Series(waited, n_frames=2, n_before=0)
+    series = pva._Series(waited, n_frames=2, n_before=0)
     for number in range(1, 5):
         series.take(np.full((3, 4), number), number)
     series.end(DetectorError("the server has gone"))
@@ -29,10 +27,8 @@ def test_an_image_behind_the_last_of_a_point_is_not_its_own() -> None:
 
 
 def test_images_behind_a_gap_do_not_hide_it() -> None:
-    from devices.pva import _Series
-
     waited = Status(settle_time=LATE_S)
-    series = _Series(waited, n_frames=3, n_before=0)
+    series = pva._Series(waited, n_frames=3, n_before=0)
     for number in (1, 3, 4, 5):
         series.take(np.zeros((3, 4)), number)
     assert len(series.frames) == 1

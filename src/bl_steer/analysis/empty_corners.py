@@ -14,14 +14,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from math import atan2, degrees, hypot
+from math import atan2, degrees, hypot, prod
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import theilslopes
 
-__all__ = ["EmptyCorners", "empty_corners"]
+__all__ = ["LEAST_SIDE", "EmptyCorners", "empty_corners"]
 
 LEAST_SIDE = 32
 """Pixels at a side of an image from which its corners are looked at."""
@@ -33,7 +33,6 @@ SAMPLES = 96
 """Rows of which the edge is fitted, at most."""
 TOLERANCE = 2.0
 """Degrees by which edges may differ from parallel or a right angle, beside their own steps."""
-
 INSETS = tuple(k / 50 for k in range(25))
 """Shares of height and width that are left out at each side, to leave out the corners."""
 
@@ -140,8 +139,8 @@ def _corner(same: NDArray[np.bool_]) -> Legs:
     """Return the legs of the corner at the upper left of a mask (H, W); (0, 0) for none."""
     if not same[0, 0]:
         return 0.0, 0.0
-    along_rows, along_columns = _along_rows(same), _along_rows(same.T)[::-1]
-    return max(along_rows, (along_columns[0], along_columns[1]), key=lambda legs: legs[0] * legs[1])
+    across, down = _along_rows(same.T)
+    return max(_along_rows(same), (down, across), key=prod)
 
 
 def _along_rows(same: NDArray[np.bool_]) -> Legs:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.data_bars import bar_below
-from bl_steer.analysis.empty_corners import EmptyCorners, empty_corners
+from bl_steer.analysis.empty_corners import LEAST_SIDE, EmptyCorners, empty_corners
 from bl_steer.analysis.grey_levels import few_levels
 
 __all__ = [
@@ -36,8 +36,6 @@ LEAST_FLAT, FLAT_SHARE = 4, 0.02
 
 Fewer are told as a frame, where all four sides have the same value.
 """
-LEAST_PX = 32
-"""Edge of a part that can be looked at by itself."""
 WHY = (
     "the file was copied in part, the scan was broken off, an alignment left it empty, or it is a "
     "bar"
@@ -148,22 +146,15 @@ def margin_warnings(seen: Mapping[str, Sequence[Margin]]) -> Iterator[str]:
 
 def specimen_in(image: NDArray[Any], bar_rows: int, margins: Iterable[Margin]) -> NDArray[Any]:
     """Return the part of an image (H, W) above a data bar that is no margin; all if it is small."""
-    top, left, bottom, right = 0, 0, len(image) - bar_rows, image.shape[1]
-    for margin in margins:
-        if isinstance(margin, EmptyCorners):
-            above, below, before, after = margin.specimen()
-        else:
-            height, width, own = bottom, image.shape[1], margin.count
-            above, below, before, after = {
-                SIDES[0]: (own, height, 0, width),
-                SIDES[1]: (0, height - own, 0, width),
-                SIDES[2]: (0, height, own, width),
-                SIDES[3]: (0, height, 0, width - own),
-            }[margin.side]
-        top, bottom = max(top, above), min(bottom, below)
-        left, right = max(left, before), min(right, after)
-    is_small = min(bottom - top, right - left) < LEAST_PX
-    return image if is_small else image[top:bottom, left:right]
+    margins = list(margins)
+    counts = {margin.side: margin.count for margin in margins if isinstance(margin, Strip)}
+    above, below, before, after = (counts.get(side, 0) for side in SIDES)
+    height, width = len(image) - bar_rows, image.shape[1]
+    boxes = [(above, height - below, before, width - after)]
+    boxes += [margin.specimen() for margin in margins if isinstance(margin, EmptyCorners)]
+    tops, bottoms, lefts, rights = zip(*boxes, strict=True)
+    part = image[max(tops) : min(bottoms), max(lefts) : min(rights)]
+    return image if min(part.shape) < LEAST_SIDE else part
 
 
 def strip_warnings(

@@ -30,12 +30,12 @@ apart, 2.6 and 1.65 at the least."""
 ACROSS, ACROSS_LABELS = 1.2, 1.4
 """Of the difference at a break, that slices up to three apart across it have at the most. Mirrored
 and turned stacks had 1.14; where a sound one has its largest step, those three apart have 1.25 and
-more. Of 96 volumes of labels, 10 to 80 nm from plane to plane, sound ones had 1.76 and more; 286
+more. Of 96 volumes of labels, 10 to 80 nm from plane to plane, sound ones had 1.76 and more; 287
 of 288 that were mirrored or turned from their middle on, or showed another specimen, 1.4 at most.
 """
 ALL_APART = 0.6
 """Of the difference at a break, that slices up to three apart across it have at the least: a single
-slice that is mirrored has half of it."""
+slice that is mirrored is no break, for those beside it are alike."""
 INVERTED = -0.3
 """Correlation across a break, below which the contrast is inverted there."""
 DISPLACED = 0.8
@@ -48,11 +48,14 @@ MOST_BREAKS = 4
 MAGNIFIED, RESTORED = 0.75, 0.75
 """Of the difference of two neighbours, that is left at the most where one is magnified as the other
 was, and of the usual correlation, that there is then at the least. Where images of both families
-were magnified by 1.25 and 1.5 from one on, .26 to .7 were left; of sound neighbours .84 and more,
-whatever the magnification that fits best; of inverted ones .68, but a correlation of .3."""
+were magnified by 1.25 and 1.5 from one on, .26 to .7 were left; of inverted ones .68, but a
+correlation of .3. Of sound neighbours less than .75 are left where a feature grows by chance, as in
+5 of 48 stacks of 24: `BEYOND` tells them apart."""
 BEYOND = 0.85
 """Of the difference of slices two apart across such a place, that is left at the most where one is
-magnified by as much: of sound ones .9 and more, on one of both sides."""
+magnified by as much: of those five .88 and more on one of both sides."""
+LEAST_TIMES = 1.075
+"""Magnification, or reduction, that is told: features grow and shrink by less as they are cut."""
 LOOKED_AT, LARGER = 8, 1.25
 """Largest differences that are looked at, of so much of the usual one."""
 ASIDE_PX = 8
@@ -209,9 +212,9 @@ def _magnification(before: Array, after: Array, least: float) -> float | None:
     """
     of_times = [*MAGNIFICATIONS.tolist(), *(1.0 / MAGNIFICATIONS).tolist()]
     most, times = max((_alike(*_as_magnified(before, after, times)), times) for times in of_times)
-    is_small = min(times, 1.0 / times) > 0.93  # what grows or shrinks from slice to slice
-    is_found = most > least and not is_small and _left(before, after, times) < MAGNIFIED
-    return times if is_found else None
+    if most <= least or max(times, 1.0 / times) < LEAST_TIMES:
+        return None
+    return times if _left(before, after, times) < MAGNIFIED else None
 
 
 def _left(before: Array, after: Array, times: float) -> float:

@@ -217,6 +217,9 @@ def test_a_voxel_of_nrrd_needs_a_unit_and_upright_axes(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="its data itself, got a header alone"):
         open_stack(path)
     Path(path).write_bytes(b"NRRD0005\ntype: uint8\n")
+    with pytest.raises(ValueError, match="a sound header, got no dimension, sizes, encoding"):
+        open_stack(path)
+    Path(path).write_text(f"{detached}\n")
     with pytest.raises(ValueError, match="must be whole and readable"):
         open_stack(path)
 

@@ -27,6 +27,7 @@ __all__ = ["nrrd_bytes", "read_nrrd", "write_nrrd"]
 
 MAX_HEADER = 2**20
 """Bytes of a header."""
+REQUIRED = ("type", "dimension", "sizes", "encoding")
 TYPES = {
     1: r"u?int8(_t)?|uchar|(un)?signed char",
     2: r"u?int16(_t)?|u?short|((un)?signed )?short( int)?",
@@ -118,6 +119,11 @@ def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]
 def _header(file: IO[bytes]) -> Any:
     try:
         header = nrrd.read_header(_header_lines(file))
+        if missing := [field for field in REQUIRED if field not in header]:
+            raise ValueError(f"no {', '.join(missing)}")
+        sizes = [int(n) for n in header["sizes"]]
+        if len(sizes) != header["dimension"] or min(sizes, default=0) < 1:
+            raise ValueError(f"sizes {sizes} along {header['dimension']} axes")
     except (nrrd.NRRDError, ValueError) as error:
         raise FileFormatError(f"must have a sound header, got {error}; save it anew") from error
     if "data file" in header or "datafile" in header:

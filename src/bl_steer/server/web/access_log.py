@@ -56,6 +56,7 @@ class AccessLog:
     def __init__(self, database: Database) -> None:
         self.database = database
         self._waiting: deque[AccessRecord] = deque(maxlen=MOST_KEPT)
+        self._writing = threading.Lock()
         self._end = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -76,18 +77,19 @@ class AccessLog:
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits."""
-        records = [self._waiting.popleft() for _ in range(len(self._waiting))]
-        if not records:
-            return
-        try:
-            with self.database.write_beside() as session:
-                session.execute(
-                    insert(AccessRecord),
-                    [{name: getattr(record, name) for name in COLUMNS} for record in records],
-                )
-        except SQLAlchemyError as error:
-            logger.error("%d requests are not on record: %s", len(records), error)
+        """Write what waits; returns when all that came before is written."""
+        with self._writing:
+            records = [self._waiting.popleft() for _ in range(len(self._waiting))]
+            if not records:
+                return
+            try:
+                with self.database.write_beside() as session:
+                    session.execute(
+                        insert(AccessRecord),
+                        [{name: getattr(record, name) for name in COLUMNS} for record in records],
+                    )
+            except SQLAlchemyError as error:
+                logger.error("%d requests are not on record: %s", len(records), error)
 
     def _work(self) -> None:
         while not self._end.wait(FLUSH_S):

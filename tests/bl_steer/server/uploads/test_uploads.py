@@ -117,6 +117,9 @@ HOSTILE = {
     ),
     "apart.nrrd": lambda: nrrd(b"", **{"data file": "/etc/passwd"}),
     "long.nrrd": lambda: nrrd(b"", comment="1" * (3 * KIB * KIB)),
+    "empty.nrrd": lambda: b"NRRD0004\n\n",
+    "negative.nrrd": lambda: nrrd(bytes(24), sizes="-4 3 2"),
+    "flat.nrrd": lambda: nrrd(bytes(24), dimension="2"),
     "kind.nrrd": lambda: nrrd(bytes(24), type="block"),
     "broken.jpg": lambda: b"\xff\xd8\xff\xe0\0\x02" * 5,
 }

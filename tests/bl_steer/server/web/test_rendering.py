@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import io
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 from starlette.types import Message
 
 from bl_steer.server.db.database import Database
@@ -26,6 +27,9 @@ from bl_steer.server.web.rendering import local_path, static_address, static_fil
 from bl_steer.server.web.result_tables import MAX_ROWS
 from bl_steer.server.web.result_view import parameter_lines, view_of
 from bl_steer.server.web.submissions import WrongParams, submit_analysis
+
+SHORT_S = 0.4
+"""In which a flush would be done if it did not wait."""
 
 
 @pytest.mark.parametrize("path", ["/", "/jobs", "/jobs?state=done&x=//y", "/a#b", "/試料"])
@@ -163,20 +167,22 @@ def test_the_parameters_of_a_job_are_told_with_label_and_unit(database: Database
     assert len(lines) == len(segment.params.model_fields) - len(segment.hidden)
 
 
+def a_request(number: int) -> AccessRecord:
+    return AccessRecord(
+        time=float(number),
+        user_id=("ann", None)[number % 2],
+        method="GET",
+        path=f"/{number}",
+        status=200,
+        address="",
+        ms=1.0,
+    )
+
+
 def test_the_access_log_is_written_in_batches_and_read_page_by_page(database: Database) -> None:
     log = AccessLog(database)
     for number in range(5):
-        log.add(
-            AccessRecord(
-                time=float(number),
-                user_id=("ann", None)[number % 2],
-                method="GET",
-                path=f"/{number}",
-                status=200,
-                address="",
-                ms=1.0,
-            )
-        )
+        log.add(a_request(number))
     with database.read() as session:
         assert session.scalars(select(AccessRecord)).all() == []
     log.close()
@@ -187,6 +193,21 @@ def test_the_access_log_is_written_in_batches_and_read_page_by_page(database: Da
         assert [record.path for record in rest] == ["/2", "/1", "/0"]
         own = latest_requests(session, user_id="ann")
         assert [record.path for record in own] == ["/4", "/2", "/0"]
+
+
+def test_a_request_is_on_record_after_a_flush_beside_another(database: Database) -> None:
+    log = AccessLog(database)
+    log.add(a_request(1))
+    with ThreadPoolExecutor(2) as threads:
+        with database.write() as session:  # which both wait for
+            if not database.is_sqlite:
+                session.execute(text(f"LOCK TABLE {AccessRecord.__tablename__}"))
+            flushes = [threads.submit(log.flush) for _ in range(2)]
+            assert not wait(flushes, SHORT_S, FIRST_COMPLETED).done
+        for flush in flushes:
+            flush.result(60)
+    with database.read() as session:
+        assert len(latest_requests(session)) == 1
 
 
 @pytest.mark.parametrize(
