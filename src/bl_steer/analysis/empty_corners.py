@@ -4,7 +4,8 @@ A program that turns an image fills what lies beyond its old edges with one valu
 is a right-angled triangle; its slanted edge, in a row, ends a run of that value. Those ends are
 fitted by the line of Theil and Sen, which a few rows of specimen of the same value do not move:
 the specimen may make a run longer, never shorter. One corner is chance; two or more whose edges
-are parallel or at right angles are what a turned rectangle leaves.
+are parallel or at right angles are what a turned rectangle leaves. Where JPEG has blurred the
+edges, values near the one count as it, if half of the corner still holds that one alone.
 
 Theil, H. (1950), Indagationes Mathematicae 12, 85; Sen, P. K. (1968), JASA 63, 1379,
 doi:10.1080/01621459.1968.10480934.
@@ -19,16 +20,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import median_filter
 from scipy.stats import theilslopes
 
 __all__ = ["LEAST_SIDE", "EmptyCorners", "empty_corners"]
 
 LEAST_SIDE = 32
 """Pixels at a side of an image from which its corners are looked at."""
-LEAST_HEIGHT = 3.0
-"""Pixels from a corner to its slanted edge from which it is told, as noise may leave fewer."""
-SHORT, EXACT = 1.2, 0.7
-"""Pixels by which a run may end before its edge, and the share that must end within them of it."""
+GREY_STEP, NEAR = 1 / 255, 16 / 255
+"""Of an image's range, what JPEG changes a value by where there is one alone, and near an edge."""
+LEAST_FLAT, LEAST_ALONE = 3, 0.5
+"""Pixels at both sides of a corner's end, and share of the corner, that hold one value even so."""
 SAMPLES = 96
 """Rows of which the edge is fitted, at most."""
 TOLERANCE = 2.0
@@ -37,6 +39,29 @@ INSETS = tuple(k / 50 for k in range(25))
 """Shares of height and width that are left out at each side, to leave out the corners."""
 
 Legs = tuple[float, float]
+NONE: Legs = (0.0, 0.0)
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """What the ends of runs must be like along an edge.
+
+    Parameters
+    ----------
+    off_px : by which they may lie beside it
+    early : share of them that may end earlier
+    exact : share that must lie within ``off_px`` of it
+    least_px : from a corner to its edge, from which it is told, as noise may leave fewer
+    """
+
+    off_px: float
+    early: float
+    exact: float
+    least_px: float
+
+
+SHARP = _Edge(off_px=1.2, early=0.0, exact=0.7, least_px=3.0)
+BLURRED = _Edge(off_px=2.5, early=0.1, exact=0.5, least_px=5.0)
 
 
 @dataclass(frozen=True)
@@ -95,16 +120,37 @@ def empty_corners(image: NDArray[Any]) -> EmptyCorners | None:
     part = image[top:bottom, left:right]
     if min(part.shape) < LEAST_SIDE:
         return None
-    best: EmptyCorners | None = None
-    for value in {part[row, column].item() for row in (0, -1) for column in (0, -1)}:
-        same = part == value
-        found = [_corner(_upper_left(same, corner)) for corner in range(4)]
-        legs = tuple(_square(found))
-        if any(down for down, _ in legs):
-            count = int(_inside(legs, part.shape).sum())
-            if best is None or count > best.count:
-                best = EmptyCorners(legs, box, count, image.size, float(value))
-    return best
+    values = {part[row, column].item() for row in (0, -1) for column in (0, -1)}
+    for legs_of in (_sharp_legs, _blurred_legs):
+        legs = {value: legs_of(part, value) for value in values}
+        counts = {value: int(_inside(legs[value], part.shape).sum()) for value in values}
+        value = max(counts, key=lambda value: counts[value])
+        if counts[value]:
+            return EmptyCorners(legs[value], box, counts[value], image.size, float(value))
+    return None
+
+
+def _sharp_legs(part: NDArray[Any], value: float) -> tuple[Legs, ...]:
+    """Return the legs of the corners of an image (H, W) that hold a value alone."""
+    same = part == value
+    return _square([_corner(_upper_left(same, corner), SHARP) for corner in range(4)])
+
+
+def _blurred_legs(part: NDArray[Any], value: float) -> tuple[Legs, ...]:
+    """Return the legs of the corners of an image (H, W) that held a value alone before JPEG."""
+    off, of = np.abs(part - float(value)), float(np.ptp(part))
+    alone = off <= GREY_STEP * of
+    legs = [NONE] * 4
+    corners = [k for k in range(4) if _upper_left(alone, k)[:LEAST_FLAT, :LEAST_FLAT].all()]
+    if len(corners) < 2:
+        return tuple(legs)
+    near = median_filter(off <= NEAR * of, 3)
+    for corner in corners:
+        own = _corner(_upper_left(near, corner), BLURRED)
+        held = _upper_left(alone, corner)[_inside((own,), part.shape)]
+        if held.sum() > LEAST_ALONE * held.size:
+            legs[corner] = own
+    return _square(legs)
 
 
 def _without_flat_sides(image: NDArray[Any]) -> tuple[int, int, int, int]:
@@ -135,40 +181,43 @@ def _inside(legs: tuple[Legs, ...], shape: tuple[int, int]) -> NDArray[np.bool_]
     return inside
 
 
-def _corner(same: NDArray[np.bool_]) -> Legs:
-    """Return the legs of the corner at the upper left of a mask (H, W); (0, 0) for none."""
+def _corner(same: NDArray[np.bool_], edge: _Edge) -> Legs:
+    """Return the legs of the corner at the upper left of a mask (H, W)."""
     if not same[0, 0]:
-        return 0.0, 0.0
-    across, down = _along_rows(same.T)
-    return max(_along_rows(same), (down, across), key=prod)
+        return NONE
+    across, down = _along_rows(same.T, edge)
+    return max(_along_rows(same, edge), (down, across), key=prod)
 
 
-def _along_rows(same: NDArray[np.bool_]) -> Legs:
+def _along_rows(same: NDArray[np.bool_], edge: _Edge) -> Legs:
     """Return the legs of the upper left corner by where its runs end in each row."""
     height, width = same.shape
     rows = height if same[:, 0].all() else int(same[:, 0].argmin())
     runs = np.where(same[:rows].all(axis=1), width, same[:rows].argmin(axis=1))
+    if rows == height:  # the edge of the corner below may follow
+        rows = int(runs.argmin()) + 1
+        runs = runs[:rows]
     if rows < 2:
-        return 0.0, 0.0
+        return NONE
     sampled = np.unique(np.linspace(0, rows - 1, SAMPLES).round().astype(int))
     slope = float(theilslopes(runs[sampled], sampled).slope)
     across = float(np.median(runs - slope * (np.arange(rows) + 0.5)))
     if slope >= 0 or not 0 < across < width:
-        return 0.0, 0.0
+        return NONE
     down = -across / slope
     apart = down / hypot(down, across)  # from columns to the distance from the edge
-    ends_early = rows < height and across + slope * rows > SHORT
-    if ends_early or down < 0.15 * height or across * apart < LEAST_HEIGHT:
-        return 0.0, 0.0
+    ends_early = rows < height and across + slope * rows > edge.off_px
+    if ends_early or down < 0.15 * height or across * apart < edge.least_px:
+        return NONE
     here = np.arange(rows) + 0.5
     here = here[here < down]
     off = (runs[: len(here)] - across - slope * here) * apart
-    if (off < -SHORT).any() or (off <= SHORT).mean() < EXACT:
-        return 0.0, 0.0
+    if (off < -edge.off_px).mean() > edge.early or (off <= edge.off_px).mean() < edge.exact:
+        return NONE
     return down, across
 
 
-def _square(legs: list[Legs]) -> list[Legs]:
+def _square(legs: list[Legs]) -> tuple[Legs, ...]:
     """Return the corners whose edges are parallel or at right angles to those of another one."""
     there = [corner for corner, (down, _) in enumerate(legs) if down]
     agreeing = set[int]()
@@ -180,4 +229,4 @@ def _square(legs: list[Legs]) -> list[Legs]:
         steps = degrees(2 / min(max(legs[one]), max(legs[other])))
         if abs(apart) <= TOLERANCE + steps:
             agreeing |= {one, other}
-    return [own if corner in agreeing else (0.0, 0.0) for corner, own in enumerate(legs)]
+    return tuple(own if corner in agreeing else NONE for corner, own in enumerate(legs))

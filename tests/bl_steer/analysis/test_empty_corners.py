@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -54,14 +55,37 @@ def test_corners_of_a_sheared_image_are_found_within_its_empty_sides(family: str
     )
 
 
+def as_jpeg(image: NDArray[Any], quality: int) -> NDArray[np.uint8]:
+    file = BytesIO()
+    Image.fromarray(image.astype(np.uint8)).save(file, "JPEG", quality=quality)
+    return np.asarray(Image.open(file))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("quality", [75, 92])
+def test_corners_of_a_turned_image_are_found_in_jpeg(family: str, quality: int) -> None:
+    image = field(family, 3, shape=(300, 400)).image
+    for degrees, fill in ((-12, 0), (5, 127), (44, 255)):
+        turned = Image.fromarray(image).rotate(degrees, expand=True, fillcolor=fill)
+        told, corners = (
+            empty_corners(own) for own in (np.asarray(turned), as_jpeg(np.asarray(turned), quality))
+        )
+        assert told is not None
+        assert corners is not None
+        assert corners.value == pytest.approx(fill, abs=1)
+        assert corners.share == pytest.approx(told.share, rel=0.1)
+
+
 def test_specimen_of_the_same_value_is_no_corner() -> None:
     for family in FAMILIES:
         for seed in range(6):
             image = imaged(family, seed)
+            assert empty_corners(as_jpeg(image, 75)) is None
             for share in (0.1, 0.3, 0.45):
                 dark = np.clip(image.astype(float) - np.quantile(image, share), 0, None)
                 bright = np.clip(image, 0, np.quantile(image, 1 - share))
                 assert empty_corners(image) is empty_corners(dark) is empty_corners(bright) is None
+                assert empty_corners(as_jpeg(dark, 90)) is None
 
 
 def test_one_corner_and_edges_of_other_angles_are_chance() -> None:
