@@ -178,3 +178,16 @@ def test_an_array_of_colours_is_no_stack_at_any_door(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match=r"got shape \(33, 41, 3\) .* an image in colours"):
             door(path)
     assert said(fields(path), "its luminance is used")
+
+
+def test_what_is_black_is_known_where_white_is_zero(tmp_path: Path) -> None:
+    grey = np.arange(-600, 600, dtype=np.int16).reshape(30, 40)
+    for values, meant in (
+        (grey, -1 - grey.astype(float)),
+        ((grey + 600).astype(np.uint16), 65535.0 - (grey + 600)),
+    ):
+        tifffile.imwrite(tmp_path / "s.tif", values, photometric="miniswhite")
+        assert np.array_equal(read_micrographs(tmp_path / "s.tif").fields[0], meant)
+    tifffile.imwrite(tmp_path / "s.tif", grey / np.float32(7), photometric="miniswhite")
+    with pytest.raises(ValueError, match="whole numbers where it says that white is zero, got fl"):
+        read_micrographs(tmp_path / "s.tif")

@@ -275,10 +275,10 @@ def negative_warnings(seen: Mapping[str, tuple[float, float] | None]) -> Iterato
 
 
 def weak_phase_warnings(model: segmentation.SegmentationModel) -> Iterator[str]:
-    """Name the phases that a model hardly finds, by the pairs that validated it."""
+    """Name the phases that a model hardly finds, by the pairs that it was not trained with."""
     for name, iou in model.weak_phases.items():
         yield (
-            f"the model hardly finds {name}: of what it and the masks of the validation call so, "
+            f"the model hardly finds {name}: of what it and the masks of held-out pairs call so, "
             f"{iou:.0%} agree (IoU {iou:.2f}); its share is no measurement: paint more of it, or "
             "train longer, or with larger patches"
         )

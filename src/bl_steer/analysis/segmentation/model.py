@@ -89,11 +89,16 @@ class SegmentationModel:
 
     @property
     def weak_phases(self) -> dict[str, float]:
-        """Phases that it did not find in the validation pairs, with their overlap (IoU) there."""
-        scored = (self.card.get("validation") or {}).get("iou", {})
-        return {
-            name: iou for name, (iou, *_) in scored.items() if iou is not None and iou < LEAST_IOU
-        }
+        """Phases that it did not find in the validation or test pairs, with their lower IoU there.
+
+        IoU is the intersection of what model and masks call so, over their union.
+        """
+        weak: dict[str, float] = {}
+        for part in ("validation", "test"):
+            for name, (iou, *_) in ((self.card.get(part) or {}).get("iou") or {}).items():
+                if iou is not None and iou < LEAST_IOU:
+                    weak[name] = min(iou, weak.get(name, iou))
+        return weak
 
     @property
     def most_views(self) -> int:

@@ -138,9 +138,20 @@ def read_tiff(stream: IO[bytes], max_pixels: int, *, as_stored: bool = False) ->
 
 
 def inverted(values: NDArray[Any], page: Any) -> NDArray[Any]:
-    """Return grey levels of which the file says that white is zero."""
-    if values.dtype == bool:
-        return ~values
+    """Return grey levels of which the file says that white is zero.
+
+    Raises
+    ------
+    FileFormatError
+        For floating-point numbers: which of them is black, nothing tells.
+    """
+    if values.dtype.kind in "bi":
+        return np.asarray(~values)
+    if values.dtype.kind != "u":
+        raise FileFormatError(
+            f"must have whole numbers where it says that white is zero, got {values.dtype}, of "
+            "which nothing tells what is black; save it without an inverted look-up table"
+        )
     return np.asarray(2**page.bitspersample - 1 - values).astype(values.dtype)
 
 

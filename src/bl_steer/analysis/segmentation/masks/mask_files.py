@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.analysis.margins import listed, margins_of, why
 from bl_steer.analysis.segmentation.masks.decoding import decode_mask
+from bl_steer.analysis.segmentation.masks.fit import misplaced_notes
 from bl_steer.analysis.segmentation.masks.outlines import labels_of_regions
 from bl_steer.analysis.segmentation.masks.report import DecodedMask
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
@@ -53,7 +54,12 @@ def read_mask(
         If the file cannot be read, or does not fit.
     """
     mask = _read(path, phases, micrograph, unpainted, called)
-    notes = (*mask.report.notes, *_painted_margins(micrograph.fields[0], mask.labels))
+    image = micrograph.fields[0]
+    notes = (
+        *mask.report.notes,
+        *_painted_margins(image, mask.labels),
+        *misplaced_notes(image, mask.labels),
+    )
     return replace(mask, report=replace(mask.report, notes=notes))
 
 

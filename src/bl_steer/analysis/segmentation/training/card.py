@@ -209,6 +209,8 @@ def _with_card(
         scored = evaluate_model(without_shading, data.validation)
         if scored.miou > validation.miou + WORTH:
             model, validation = without_shading, scored
+    test = evaluate_model(model, data.test) if data.test else None
+    biases = np.concatenate([one.fraction_bias for one in (validation, test) if one is not None])
     held_out = [*data.validation, *data.test]
     polarity = Polarity.of(*([one.image for one in part] for part in (data.train, held_out)))
     card: dict[str, Any] = {
@@ -219,8 +221,8 @@ def _with_card(
         "layers_across": axis_across_layers([one.labels for one in data.train], len(data.phases)),
         "data": data.describe(),
         "validation": score_to_dict(validation, names),
-        "test": score_to_dict(evaluate_model(model, data.test), names) if data.test else None,
-        "fraction_error_sd": np.sqrt((validation.fraction_bias**2).mean(axis=0)).tolist(),
+        "test": None if test is None else score_to_dict(test, names),
+        "fraction_error_sd": np.sqrt((biases**2).mean(axis=0)).tolist(),
         "uncertainty": uncertainty_of(model, held_out),
         "polarity": None if polarity is None else polarity.to_dict(),
         "conditions": Acquisition.of(

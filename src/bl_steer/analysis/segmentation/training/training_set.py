@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.grey_levels import less_mean, mean_and_deviation, on_pedestal
+from bl_steer.analysis.segmentation.masks.fit import misplaced_masks
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.analysis.segmentation.tiles import resample
 from bl_steer.analysis.segmentation.training.exchanged import exchanged_phases
@@ -301,6 +302,7 @@ def _notes_of(fields: Sequence[LabelledField], phases: Phases) -> list[str]:
         names = [fields[number].name for number in contrary]
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         notes.append(f"{', '.join(names[:LISTED])}{more}: {note}")
+    notes += misplaced_masks([one.pair for one in fields], [one.name for one in fields])
     return notes
 
 

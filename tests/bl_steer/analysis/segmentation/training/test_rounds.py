@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,12 +115,14 @@ def test_a_phase_that_a_model_hardly_finds_is_named_wherever_it_is_used(
     model: SegmentationModel,
 ) -> None:
     iou = {"oxide": [0.9, 0.8, 1.0], "carbon": [0.04, 0.0, 0.1], "void": [None, None, None]}
-    model = SegmentationModel(
-        model.network, model.name, model.widths, model.phases, card={"validation": {"iou": iou}}
-    )
-    (told,) = weak_phase_warnings(model)
-    assert told.startswith("the model hardly finds carbon: ")
-    assert "4% agree (IoU 0.04); its share is no measurement" in told
+    sound = {name: [0.8, 0.7, 0.9] for name in iou}
+    for card in (
+        {"validation": {"iou": iou}, "test": None},
+        {"validation": {"iou": sound}, "test": {"iou": iou}},
+    ):
+        (told,) = weak_phase_warnings(replace(model, card=card))
+        assert told.startswith("the model hardly finds carbon: ")
+        assert "4% agree (IoU 0.04); its share is no measurement" in told
 
 
 def scribbles(pair: Labelled) -> Labelled:
