@@ -64,7 +64,7 @@ def read_numbers(path: Path) -> tuple[NDArray[Any], bool, dict[str, Any]]:
     with h5py.File(whole, "r") as file:
         dataset = _dataset(file, path.relative_to(whole).as_posix())
         axes = _axes(dataset)
-        is_ilastik = axes is not None or dataset.name == f"/{NAME}"
+        is_ilastik = "axistags" in dataset.attrs or dataset.name == f"/{NAME}"
         return _numbers(dataset, axes), is_ilastik, voxel_of_dataset(dataset)
 
 
@@ -102,10 +102,11 @@ def _dataset(file: h5py.File, chosen: str) -> Any:
 
 def _axes(dataset: Any) -> str | None:
     """Return a letter for each axis, None where the file does not say."""
-    tags = dataset.attrs.get("axistags")
-    if tags is None:
-        return None
-    return "".join(str(axis["key"]) for axis in json.loads(tags)["axes"])
+    if (tags := dataset.attrs.get("axistags")) is not None:
+        return "".join(str(axis["key"]) for axis in json.loads(tags)["axes"])
+    # Scales, or labels, of HDF5's own, as xarray writes them.
+    names = [str(next(iter(axis.keys()), axis.label)).lower() for axis in dataset.dims]
+    return "".join(names) if sorted(names) in (["x", "y"], ["x", "y", "z"]) else None
 
 
 def _numbers(dataset: Any, axes: str | None) -> NDArray[Any]:

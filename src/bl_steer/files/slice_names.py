@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
+from bl_steer.files.slice_times import by_clock, has_times, without_times
+
 __all__ = [
     "SIGNED",
     "gap_notes",
@@ -24,11 +26,6 @@ __all__ = [
 ]
 
 _REAL = re.compile(r"((?<!\d)[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?)")
-_TIME = re.compile(
-    r"(?<!\d)(?:19|20)\d\d([-_.]?)[01]\d\1[0-3]\d"
-    r"[-_ t.]*[0-2]\d([-_.h]?)[0-5]\d(?:\2[0-5]\d)?(?!\d)"
-)
-"""Date and time of day in a name of small letters, to the minute or second."""
 SIGNED = "have signs and are taken"
 HEIGHTS = 4
 """Steps at least by which numbers are known to count nothing: slices may be lost among fewer."""
@@ -76,6 +73,8 @@ def in_order(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]]:
         falls = min(values) < 0 >= max(values)
         found = [files[number] for number in np.argsort(values)][:: -1 if falls else 1]
         return found, _signed(found, falls, where) if min(values) < 0 else []
+    if (told := by_clock(files, where)) is not None:
+        return told
     columns = _columns(files)
     counting = next((column for column in columns if _counts(sorted(column))), None)
     if counting is None or counting is columns[0]:
@@ -114,6 +113,14 @@ def _several_series(
         return []
     shown = " and ".join(f"{files[p[0]].name} … {files[p[-1]].name}" for p in parts[:2])
     more = f" and {len(parts) - 2} more" if len(parts) > 2 else ""
+    lacks = [
+        f"{files[before].name} and {files[after].name}"
+        for part in parts
+        for before, after in pairwise(part)
+        if second[after] - second[before] > 1
+    ]
+    between = f"; numbers are missing between {', '.join(lacks[:LISTED])}" if lacks else ""
+    more += f"{between}{' and more' * (len(lacks) > LISTED)}, but no gaps are left" if lacks else ""
     return [
         f"the names of the slices{where} count {len(parts)} times, {shown}{more}: they are taken "
         "as one stack, one series behind the other; where each is a specimen, or a place, of its "
@@ -235,7 +242,7 @@ def step_notes(files: Sequence[Path], where: str) -> list[str]:
     """Say that numbers which go by more than one were taken to count slices, none as missing."""
     _, step = _series(files)
     signed = _reals(files, [natural_key(Path(path.stem)) for path in files])
-    if step < 2 or signed is not None or _timed(files):
+    if step < 2 or signed is not None or has_times(files):
         return []
     return [
         f"the numbers in the names of the slices{where} go by {step}, {files[0].name} … "
@@ -309,13 +316,9 @@ def _numbers(files: Sequence[Path]) -> list[int]:
     """
     columns = _columns(files)
     counting = next(filter(_counts, columns), None)
-    if counting is None and _timed(files):
-        columns = _columns([Path(_TIME.sub("t", path.name.lower())) for path in files])
+    if counting is None and has_times(files):
+        columns = _columns(without_times(files))
     return counting or (columns[0] if columns else [])
-
-
-def _timed(files: Sequence[Path]) -> bool:
-    return all(_TIME.search(path.name.lower()) for path in files)
 
 
 def _columns(files: Sequence[Path]) -> list[list[int]]:

@@ -174,8 +174,20 @@ def _zarr(path: Path, name: str) -> StoredStack:
         if isinstance(node, zarr.Group) and (found := of_group(node, name)) is not None:
             return StoredStack(*found)
         array = _chosen(dict(node.arrays()), name) if isinstance(node, zarr.Group) else node
+        _check_axes(array)
     attributes = {**node.attrs, **array.attrs}
     return StoredStack(array, {key: attributes[key] for key in KNOWN if key in attributes})
+
+
+def _check_axes(array: Any) -> None:
+    """Refuse an array of Zarr, or of xarray, that names its axes in another order than z, y, x."""
+    named = getattr(array.metadata, "dimension_names", None)
+    names = [str(axis).lower() for axis in named or array.attrs.get("_ARRAY_DIMENSIONS") or ()]
+    if set(names[-3:]) == set("zyx") and names[-3:] != list("zyx"):
+        raise FileFormatError(
+            f"must have the axes z, y, x, in this order, got {', '.join(names)}; transpose it "
+            "before it is saved"
+        )
 
 
 def _chosen(arrays: Mapping[str, Any], name: str) -> Any:

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from PIL import Image
 
 from bl_steer.analysis import find_analysis, make_params, structure, superresolution
@@ -156,3 +157,25 @@ def test_a_slice_in_colours_says_so_once(tmp_path: Path) -> None:
     Image.fromarray(colours).save(tmp_path / "a.png")
     with pytest.raises(ValueError, match=r"^\S*a\.png must hold one value a pixel, got colours"):
         open_stack(tmp_path / "a.png")
+
+
+def test_axes_that_a_file_names_are_obeyed_or_it_is_refused(tmp_path: Path) -> None:
+    labels = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+    for names, stored in (("zyx", labels), ("xyz", labels.T)):
+        with h5py.File(tmp_path / f"{names}.h5", "w") as file:
+            one = file.create_dataset("labels", data=stored)
+            for axis, letter in zip(one.dims, names, strict=True):
+                axis.label = letter
+        assert np.array_equal(open_stack(tmp_path / f"{names}.h5").array, labels)
+    for number, (form, option) in enumerate(
+        (
+            (3, {"dimension_names": list("xyz")}),
+            (2, {"attributes": {"_ARRAY_DIMENSIONS": list("xyz")}}),
+        )
+    ):
+        path = tmp_path / f"{number}.zarr"
+        zarr.create_array(str(path), data=labels.T, zarr_format=form, **option)
+        with pytest.raises(ValueError, match="axes z, y, x, in this order, got x, y, z; transpose"):
+            open_stack(path)
+    zarr.create_array(str(tmp_path / "s.zarr"), data=labels, dimension_names=["a", "y", "x"])
+    assert np.array_equal(open_stack(tmp_path / "s.zarr").array, labels)

@@ -114,6 +114,9 @@ TIMES = ["14-05-00", "14-06-30", "14-08-00", "14-09-30", "14-11-00", "14-12-30",
     [
         ([f"2026-11-30 {time}" for time in TIMES], "they are times"),
         ([f"cell_20261130{time.replace('-', '')}" for time in TIMES], "they are times"),
+        ([f"img_{t // 60:02}{t % 60:02}00" for t in range(625, 695, 5)], "they are times"),
+        ([f"img_{t // 60:02}{t % 60:02}" for t in range(625, 695, 5)], "they are times"),
+        ([f"img_{t // 60:02}-{t % 60:02}-00" for t in range(650, 664)], "they are times"),
         ([f"z{nm}nm" for nm in (0, 48, 103, 149, 201, 252, 299)], "as heights do"),
         ([f"z0.{um}um" for um in ("000", "048", "103", "149", "201", "252")], "as heights do"),
     ],
@@ -128,6 +131,48 @@ def test_times_and_heights_in_names_are_no_numbers_of_slices(
     assert what in note
     assert "taken as one pitch apart, and none as missing" in note
     assert not stored.gaps
+
+
+@pytest.mark.parametrize(
+    ("names", "how"),
+    [
+        (
+            [f"img_{t // 60 % 24:02}{t % 60:02}00" for t in range(1330, 1610, 20)],
+            "times that go on past midnight",
+        ),
+        (
+            [f"{(28 + d) % 31 + 1:02}-{10 + (d > 2)}-2026 s" for d in range(-2, 8)],
+            "dates, the day first",
+        ),
+    ],
+)
+def test_dates_and_times_tell_the_order_past_midnight_and_the_end_of_a_month(
+    names: list[str], how: str, tmp_path: Path
+) -> None:
+    stored = open_stack(saved(tmp_path / "slices", names), leave_out_short=True)
+    assert np.asarray(stored.array)[:, 0, 0].tolist() == list(range(len(names)))
+    order = next(note for note in stored.notes if how in note)
+    assert f"taken in that order, {names[0]}.tif … {names[-1]}.tif" in order
+
+
+@pytest.mark.parametrize(
+    "numbers", [[955, 956, 957, 958, 960, 1001], [1050, 1051, 1059, 1060, 1100]]
+)
+def test_numbers_of_four_digits_that_are_no_times_still_count(
+    numbers: list[int], tmp_path: Path
+) -> None:
+    names = [f"s{number:04}" for number in numbers]
+    stored = open_stack(saved(tmp_path / "slices", names), leave_out_short=True)
+    assert stored.numbers == numbers
+
+
+def test_numbers_that_several_series_lack_are_told(tmp_path: Path) -> None:
+    names = [f"r{r}_s{z}" for r in range(2) for z in range(7) if (r, z) not in {(0, 4), (1, 3)}]
+    (note,) = open_stack(saved(tmp_path / "slices", names)).notes
+    assert (
+        "numbers are missing between r0_s3.tif and r0_s5.tif, r1_s2.tif and r1_s4.tif, but no gaps "
+        "are left" in note
+    )
 
 
 def test_numbers_beside_times_still_tell_which_slices_are_missing(tmp_path: Path) -> None:
