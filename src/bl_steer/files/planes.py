@@ -35,6 +35,7 @@ class StoredStack:
     numbers : of single slices in steps of one, as their names have them
     names : of the files of single slices
     left_out : names of files that have a number, and are no slice of the stack, by number
+    palette : of a single slice, the colour of each number, where the file has one
     """
 
     array: Any
@@ -44,6 +45,7 @@ class StoredStack:
     numbers: Sequence[int] | None = None
     names: Sequence[str] = ()
     left_out: Mapping[int, str] = field(default_factory=dict)
+    palette: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
 
 def some_planes(array: Any) -> Iterator[NDArray[Any]]:

@@ -22,6 +22,7 @@ from bl_steer.files.slice_names import (
     step_notes,
     uncounted_notes,
 )
+from bl_steer.files.tiff.voxels import ONE_PALETTE
 
 __all__ = ["one_stack", "slices_among"]
 
@@ -135,6 +136,7 @@ def one_stack(
                 f"slices must be of one type, got {plane.dtype.name} in {path.name} and "
                 f"{first.array.dtype.name} in {first_path.name}; save them alike"
             )
+    _check_palettes([(path.name, stored.palette) for path, _, stored in found])
     kept = [stored for _, _, stored in found]
     known, unlike = _agreed(kept)
     known |= _tilt_of([(path.name, stored.known) for path, _, stored in found])
@@ -158,6 +160,22 @@ def one_stack(
         [path.name for path, _, _ in found],
         left_out,
     )
+
+
+def _check_palettes(palettes: Sequence[tuple[str, Mapping[int, Sequence[int]]]]) -> None:
+    """Refuse slices of which one has another colour for a number than another one has.
+
+    Parameters
+    ----------
+    palettes : name of each slice, and the colour of each number in it
+    """
+    first: dict[int, tuple[str, Sequence[int]]] = {}
+    for name, palette in palettes:
+        for number, colour in palette.items():
+            before, known = first.setdefault(number, (name, colour))
+            if known != colour:
+                differ = f"{known} for {number} in {before} and {colour} in {name}"
+                raise ValueError(f"slices {ONE_PALETTE.format(differ)}")
 
 
 def _is_short(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:

@@ -30,7 +30,7 @@ from bl_steer.files.many import read_each, unsound
 from bl_steer.files.planes import StoredStack, with_edges, with_whole_labels
 from bl_steer.files.slice_folder import one_stack, slices_among
 from bl_steer.files.slice_names import in_order, natural_key
-from bl_steer.files.tiff.voxels import palette_notes, read_voxels
+from bl_steer.files.tiff.voxels import palette_notes, palette_of, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
 from bl_steer.files.volumes.ome_zarr import of_group
 
@@ -266,8 +266,9 @@ def _slice(path: Path, name: str) -> StoredStack:
     metadata |= {"lossy": True} if is_jpeg else {}
     indices = read_indices(path)
     if indices is not None:
+        indices = indices[: len(page)]
         notes += palette_notes(page, indices)
-        return StoredStack(indices[: len(page)], metadata, notes)
+        return StoredStack(indices, metadata, notes, palette=palette_of(page, indices))
     notes += [LOSSY] * (name == LABELS and is_jpeg)
     with in_one_line(path):
         grey = page if page.ndim == 2 else _grey(page, notes)
@@ -319,7 +320,8 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
 def _tiff(path: Path, name: str) -> StoredStack:
     as_shown = name != LABELS
     voxels, coloured, known, notes = read_voxels(path, archives.MAX_BYTES, as_shown=as_shown)
-    return StoredStack(_grey(voxels, notes) if coloured else voxels, known, notes)
+    palette = known.pop("palette", {})
+    return StoredStack(_grey(voxels, notes) if coloured else voxels, known, notes, palette=palette)
 
 
 def _nrrd(path: Path, _name: str) -> StoredStack:

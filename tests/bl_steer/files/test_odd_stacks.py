@@ -179,3 +179,27 @@ def test_axes_that_a_file_names_are_obeyed_or_it_is_refused(tmp_path: Path) -> N
             open_stack(path)
     zarr.create_array(str(tmp_path / "s.zarr"), data=labels, dimension_names=["a", "y", "x"])
     assert np.array_equal(open_stack(tmp_path / "s.zarr").array, labels)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_slices_whose_palettes_differ_are_refused(suffix: str, tmp_path: Path) -> None:
+    labels = np.arange(60, dtype=np.uint8).reshape(6, 10) % 3
+    colours = np.zeros((256, 3), np.uint8)
+    colours[:3] = [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
+    for number, order in enumerate(([0, 1, 2], [0, 1, 2], [2, 1, 0])):
+        path, own = tmp_path / f"s{number}{suffix}", np.array(order, np.uint8)
+        mapped = colours.copy()
+        mapped[own] = colours[:3]
+        if suffix == ".tif":
+            colormap = mapped.T.astype(np.uint16) * 257
+            tifffile.imwrite(path, own[labels], photometric="palette", colormap=colormap)
+        else:
+            image = Image.fromarray(own[labels], mode="P")
+            image.putpalette(mapped.ravel().tolist())
+            image.save(path)
+    with pytest.raises(ValueError, match=r"one palette .* for 0 in s0.* in s2"):
+        open_stack(tmp_path)
+    (tmp_path / f"s2{suffix}").unlink()
+    stored = open_stack(tmp_path)
+    assert np.array_equal(stored.array, [labels, labels])
+    assert "palette" not in stored.known

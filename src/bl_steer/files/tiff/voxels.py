@@ -28,9 +28,13 @@ from bl_steer.files.tiff.pages import (
     quiet,
 )
 
-__all__ = ["palette_notes", "read_voxels"]
+__all__ = ["ONE_PALETTE", "palette_notes", "palette_of", "read_voxels"]
 
 NO_LENGTHS = ("pixel", "pixels", "px", "voxel", "voxels")
+ONE_PALETTE = (
+    "must have one palette for all slices, for their numbers mean its colours, got {}; save them "
+    "with one palette, or as grey numbers that mean the same in all"
+)
 MOST_LABEL = 16  # below it all numbers of an image are labels: of grey levels it would be blank
 
 
@@ -49,8 +53,8 @@ def read_voxels(
     tuple
         values (…, Y, X), or (…, Y, X, C) in colours; whether they are; what the file says of
         ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x], and
-        ``bar_px``, the rows of a data bar that are left out, ``lossy`` of JPEG; what a user should
-        know
+        ``bar_px``, the rows of a data bar that are left out, ``lossy`` of JPEG, and the
+        ``palette``, the colour of each number; what a user should know
 
     Raises
     ------
@@ -89,6 +93,7 @@ def read_voxels(
         known = _with_voxel(recorded.known, file)
         known |= _unread(file) if "pixel_size_nm" not in known else {}
         known |= {"bar_px": bar} if bar else {}
+        known |= {"palette": _palette(file, series, values)} if page.photometric == 3 else {}
         known |= {"lossy": True} if page.compression in PILLOWS else {}
         return (
             values[..., :rows, :, :] if coloured else values[..., :rows, :],
@@ -96,6 +101,13 @@ def read_voxels(
             known,
             notes,
         )
+
+
+def palette_of(colours: NDArray[Any], numbers: NDArray[Any]) -> dict[int, list[int]]:
+    """Return the colour of each number that occurs: of the same pixels, (H, W, C) and (H, W)."""
+    found, places = np.unique(numbers, return_index=True)
+    shown = colours.reshape(-1, colours.shape[-1])[places]
+    return dict(zip(found.tolist(), shown[:, :3].tolist(), strict=True))
 
 
 def palette_notes(colours: NDArray[Any], numbers: NDArray[Any]) -> list[str]:
@@ -108,6 +120,17 @@ def palette_notes(colours: NDArray[Any], numbers: NDArray[Any]) -> list[str]:
     if all(np.array_equal(colours[..., channel], numbers) for channel in range(3)):
         return []
     return ["a palette shows other greys or colours: the numbers of its colours are taken"]
+
+
+def _palette(file: Any, series: Any, values: NDArray[Any]) -> dict[int, list[int]]:
+    """Return the colour of each number that occurs, which all pages must have in common."""
+    pages = [page for page in (series.pages if len(series.pages) > 1 else file.pages) if page]
+    maps = {np.asarray(page.colormap).tobytes() for page in pages if page.photometric == 3}
+    if len(maps) > 1:
+        raise FileFormatError(ONE_PALETTE.format(f"{len(maps)} that differ from page to page"))
+    numbers = np.unique(values)
+    colours = (np.asarray(series.pages[0].colormap)[:, numbers] >> 8).T
+    return palette_of(colours[None], numbers[None])
 
 
 def _as_meant(values: NDArray[Any], page: Any, as_shown: bool, notes: list[str]) -> NDArray[Any]:
