@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft2, rfft2
 from scipy.ndimage import affine_transform, gaussian_filter
+from scipy.optimize import linear_sum_assignment
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.bad_slices import called, difference
@@ -56,6 +57,9 @@ BEYOND = 0.85
 magnified by as much: of those five .88 and more on one of both sides."""
 LEAST_TIMES = 1.075
 """Magnification, or reduction, that is told: features grow and shrink by less as they are cut."""
+PUT_BACK, EXCHANGED = 1.5, 2.0
+"""Of the usual difference of neighbours, that is left at the most where numbers of phases were
+exchanged, once they are put back; and of what is left, that there is before at the least."""
 LOOKED_AT, LARGER = 8, 1.25
 """Largest differences that are looked at, of so much of the usual one."""
 ASIDE_PX = 8
@@ -85,8 +89,10 @@ def break_warnings(
     """
     shown: list[int] = []
     faces: list[NDArray[Any]] = []
+    is_small = False
     for place, image in enumerate(np.asarray(image) for image in images):
-        if min(image.shape) < SMALLEST_PX:
+        is_small = is_small or min(image.shape) < SMALLEST_PX
+        if is_small and not labels:
             return
         if image.min() < image.max():
             faces.append(_in_few_pixels(image) if labels else _features(image))
@@ -123,6 +129,20 @@ def break_warnings(
             f"against {names[place]}: it is more like it so; give the parts by themselves, each "
             "with its pixel size, or resample one"
         )
+    exchanged: dict[int, tuple[list[int], float]] = {}
+    for place in large if labels and usual else ():
+        numbers, left = _renumbered(faces[place], faces[place + 1])
+        if numbers and left < PUT_BACK * usual and steps[place] > EXCHANGED * left:
+            exchanged[place] = numbers, left
+    for place, (numbers, left) in exchanged.items():
+        which = ", ".join(map(str, numbers))
+        yield (
+            f"from slice {names[place + 1]} on the labels {which} are exchanged against "
+            f"{names[place]}: {steps[place]:.0%} of the pixels change, and {left:.0%} once they "
+            "are put back; number the phases alike in all slices"
+        )
+    if is_small:
+        return
     if len(large) > MOST_BREAKS:  # as layers of spheres do, a specimen changes by leaps itself
         large = _far_above(steps)
     if not usual:  # planes that are stored repeatedly
@@ -142,7 +162,8 @@ def break_warnings(
         least = max(elsewhere, ALL_APART * steps[place])  # else one slice alone does not fit
         return bool(min(across) > least and max(across) < most_across * steps[place])
 
-    found = [place for place in large if place not in magnified and is_break(place)]
+    told = {*magnified, *exchanged}
+    found = [place for place in large if place not in told and is_break(place)]
     for place in found:
         before, after = names[place], names[place + 1]
         alike = f"correlation {1.0 - steps[place]:.2f}, elsewhere {1.0 - usual:.2f}"
@@ -177,6 +198,17 @@ def _far_above(steps: Array) -> list[int]:
     order = np.argsort(-steps, kind="stable")[: MOST_BREAKS + 1]
     below = np.flatnonzero(steps[order[:-1]] > LARGEST * steps[order[1:]])
     return sorted(order[: below[-1] + 1].tolist()) if len(below) else []
+
+
+def _renumbered(before: NDArray[Any], after: NDArray[Any]) -> tuple[list[int], float]:
+    """Return the labels that are other numbers in the next plane, and what then changes of it."""
+    found, of_pixels = np.unique(np.stack([before, after]), return_inverse=True)
+    first, second = of_pixels.reshape(2, -1)
+    together = np.bincount(first * len(found) + second, minlength=len(found) ** 2)
+    together = together.reshape(len(found), -1)
+    rows, columns = linear_sum_assignment(-together)
+    numbers = [int(found[row]) for row, column in zip(rows, columns, strict=True) if row != column]
+    return numbers, 1.0 - float(together[rows, columns].sum()) / before.size
 
 
 def _is_displaced(registered: Array, place: int) -> bool:

@@ -111,6 +111,22 @@ def test_the_slice_from_which_on_labels_are_unlike_before_is_named(family: str) 
     assert not list(break_warnings(thick, labels=True))
 
 
+@pytest.mark.parametrize("shape", [(48, 60, 70), (60, 160, 160)])
+def test_the_slices_between_which_numbers_of_labels_are_exchanged_are_named(
+    shape: tuple[int, int, int],
+) -> None:
+    labels = FibsemSpecimen("network", seed=4, shape=shape).labels
+    for order, numbers in (((0, 2, 1), "1, 2"), ((1, 2, 0), "0, 1, 2")):
+        renumbered = labels.copy()
+        renumbered[21:] = np.array(order, np.uint8)[labels[21:]]
+        (warning,) = break_warnings(renumbered, labels=True)
+        assert f"from slice 21 on the labels {numbers} are exchanged against 20: " in warning
+        renumbered[22:] = labels[22:]
+        first, second = break_warnings(renumbered, labels=True)
+        assert "from slice 21 on" in first
+        assert "from slice 22 on" in second
+
+
 def test_layers_and_mirrored_volumes_are_no_breaks_of_labels() -> None:
     labels = FibsemSpecimen("grains", seed=3, shape=(48, 96, 96)).labels
     reflected = np.concatenate([labels, labels[::-1]])  # as those are who pad it so
