@@ -1,4 +1,4 @@
-"""What is no specimen at the sides of an image: rows and columns of one value, a bar, corners.
+"""What of an image is no specimen: rows and columns of one value, a bar, corners, what was drawn.
 
 One rule for all four sides. Sensors leave noise in every row; one value alone was filled in by a
 program (an alignment, a copy that broke off), or is what a microscope writes. Corners of one value
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.data_bars import bar_below
 from bl_steer.analysis.empty_corners import LEAST_SIDE, EmptyCorners, empty_corners
+from bl_steer.analysis.flat_areas import Box, DrawnBoxes, Surround, drawn_boxes, surround
 from bl_steer.analysis.grey_levels import few_levels
 
 __all__ = [
@@ -41,9 +42,11 @@ WHY = (
     "bar"
 )
 WHY_CORNERS = "the image was turned or sheared"
+WHY_SURROUND = "an aperture, or a program, left it empty"
+WHY_DRAWN = "it was drawn over the image"
 SIDES = (("first", "rows"), ("last", "rows"), ("first", "columns"), ("last", "columns"))
 LAST_ROWS = SIDES[1]
-PLACES = (*SIDES, EmptyCorners.side)
+PLACES = (*SIDES, EmptyCorners.side, Surround.side, DrawnBoxes.side)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Strip:
         return f"{self.value:g} alone in the {end} {self.count} of {self.of} {along}"
 
 
-Margin = Strip | EmptyCorners
+Margin = Strip | EmptyCorners | Surround | DrawnBoxes
 
 
 def listed(margins: Iterable[Margin]) -> str:
@@ -124,7 +127,27 @@ def margins_of(
         rows, sharp = (0, True) if side == LAST_ROWS else bar_below(_turned(image, side))
         if sharp and rows > (margins[side].count if side in margins else 0):
             margins[side] = Strip(side, rows, _edge(image, side), None)
+    no_flat = [margin for margin in margins.values() if margin.value is None]
+    drawn = drawn_boxes(image, _specimen_box(image.shape, no_flat))
+    if drawn is not None and len(no_flat) < len(margins):  # a strip may be part of a drawn bar
+        margins = {side: own for side, own in margins.items() if not _is_in(own, drawn)}
+        drawn = drawn_boxes(image, _specimen_box(image.shape, margins.values()))
+    if drawn is not None:
+        margins[drawn.side] = drawn
     return bar, tuple(margins[side] for side in PLACES if side in margins)
+
+
+def _is_in(margin: Margin, drawn: DrawnBoxes) -> bool:
+    """Return whether a strip of one value is less than a rectangle that it lies in."""
+    if not isinstance(margin, Strip):
+        return False
+    top, bottom, left, right = _specimen_box(drawn.shape, [margin])
+    inside = np.ones(drawn.shape, bool)
+    inside[top:bottom, left:right] = False
+    in_one = (
+        inside[a:b, c:d].sum() == inside.sum() < (b - a) * (d - c) for a, b, c, d in drawn.boxes
+    )
+    return any(in_one)
 
 
 def margin_warnings(seen: Mapping[str, Sequence[Margin]]) -> Iterator[str]:
@@ -146,15 +169,21 @@ def margin_warnings(seen: Mapping[str, Sequence[Margin]]) -> Iterator[str]:
 
 def specimen_in(image: NDArray[Any], bar_rows: int, margins: Iterable[Margin]) -> NDArray[Any]:
     """Return the part of an image (H, W) above a data bar that is no margin; all if it is small."""
+    above = image[: len(image) - bar_rows]
+    top, bottom, left, right = _specimen_box(above.shape, margins)
+    part = above[top:bottom, left:right]
+    return image if min(part.shape) < LEAST_SIDE else part
+
+
+def _specimen_box(shape: tuple[int, ...], margins: Iterable[Margin]) -> Box:
+    """Return the part of an image of a shape that no margin reaches into, but for what is drawn."""
     margins = list(margins)
     counts = {margin.side: margin.count for margin in margins if isinstance(margin, Strip)}
     above, below, before, after = (counts.get(side, 0) for side in SIDES)
-    height, width = len(image) - bar_rows, image.shape[1]
-    boxes = [(above, height - below, before, width - after)]
-    boxes += [margin.specimen() for margin in margins if isinstance(margin, EmptyCorners)]
+    boxes = [(above, shape[0] - below, before, shape[1] - after)]
+    boxes += [margin.specimen() for margin in margins if not isinstance(margin, Strip)]
     tops, bottoms, lefts, rights = zip(*boxes, strict=True)
-    part = image[max(tops) : min(bottoms), max(lefts) : min(rights)]
-    return image if min(part.shape) < LEAST_SIDE else part
+    return max(tops), min(bottoms), max(lefts), min(rights)
 
 
 def strip_warnings(
@@ -170,13 +199,15 @@ def strip_warnings(
     """
     looked_at = {(count - 1) * quarter // 4 for quarter in range(5)}
     flat: dict[tuple[str, str], dict[int, Margin]] = {place: {} for place in PLACES}
-    bars: dict[tuple[str, str], list[Strip]] = {side: [] for side in SIDES}
+    bars: dict[tuple[str, str], list[Strip | DrawnBoxes]] = {place: [] for place in PLACES}
     for place, image in enumerate(images):
         if few_levels([image]):  # label maps have rows and columns of one phase
             continue
         looked = place in looked_at
         for margin in margins_of(image, (0, True))[1] if looked else _flat_margins(image):
-            if isinstance(margin, Strip) and margin.value is None:
+            if isinstance(margin, DrawnBoxes) or (
+                isinstance(margin, Strip) and margin.value is None
+            ):
                 bars[margin.side].append(margin)
             else:
                 flat[margin.side][place] = margin
@@ -201,8 +232,13 @@ def strip_warnings(
 
 def why(margins: Sequence[Margin]) -> str:
     """Return what margins may be."""
-    if any(isinstance(margin, EmptyCorners) for margin in margins):
-        return WHY_CORNERS
+    for kind, cause in (
+        (EmptyCorners, WHY_CORNERS),
+        (Surround, WHY_SURROUND),
+        (DrawnBoxes, WHY_DRAWN),
+    ):
+        if any(isinstance(margin, kind) for margin in margins):
+            return cause
     return WHY if any(margin.value is not None for margin in margins) else "it is no specimen"
 
 
@@ -211,8 +247,8 @@ def _share(margin: Margin) -> float:
 
 
 def _flat_margins(image: NDArray[Any]) -> list[Margin]:
-    """Return the strips and corners of an image (H, W) that hold one value alone."""
-    corners = empty_corners(image)
+    """Return the sides of an image (H, W) that hold one value alone, its corners, or all about."""
+    corners = empty_corners(image) or surround(image)
     if corners is None:
         return [*flat_strips(image)]
     return [*_strips_from(image, LEAST_FLAT, FLAT_SHARE), corners]  # a turned image's rim is thin
