@@ -11,6 +11,7 @@ __all__ = [
     "IN_MICROMETRES",
     "check_pixel_size",
     "contradictions",
+    "resampled_edges",
     "small_edges",
     "unread_edges",
 ]
@@ -85,6 +86,20 @@ def small_edges(what: str, *sizes_nm: float | Sequence[float] | None) -> Iterato
                 f"{what} of {' × '.join(f'{edge:g}' for edge in edges)} nm are smaller than most "
                 f"microscopes record; {IN_MICROMETRES}"
             )
+
+
+def resampled_edges(to_nm: float | None, *sizes_nm: float | None) -> Iterator[str]:
+    """Say that micrographs of different pixels are brought to one size.
+
+    >>> list(resampled_edges(25.0, 10.0, 40.0, None))
+    ['pixels of 10 to 40 nm are brought to 25 nm; where all are of one magnification, correct them']
+    """
+    known = [float(size) for size in sizes_nm if size]
+    if to_nm and known and max(known) > (1 + EQUAL) * min(known):
+        yield (
+            f"pixels of {min(known):g} to {max(known):g} nm are brought to {to_nm:g} nm; where all "
+            "are of one magnification, correct them"
+        )
 
 
 def unread_edges(edges: Sequence[float], unit: str = "") -> str:

@@ -119,6 +119,17 @@ def test_voltage_and_distance_are_as_the_microscope_says(tmp_path: Path, name: s
     assert found.metadata.get("working_distance_mm", 4.0) == 4.0
 
 
+@pytest.mark.parametrize(
+    "image", [np.vstack([FACE, FACE[::-1]]), with_bar()[::-1]], ids=["two in one", "upside down"]
+)
+def test_rows_beyond_a_header_that_are_no_bar_stay(tmp_path: Path, image: NDArray[Any]) -> None:
+    sized = f"[Image]\nResolutionX={COLUMNS}\nResolutionY={ROWS}\n[Scan]\nPixelWidth=5e-9\n"
+    found = read_micrographs(tagged(34682, sized)(tmp_path, image))
+    assert found.bar_rows == 0
+    assert np.array_equal(found.fields[0], image)
+    assert any("no rows are left out; give bar_px" in note for note in found.notes)
+
+
 @pytest.mark.parametrize("write", WRITERS.values(), ids=list(WRITERS))
 def test_an_image_whose_bar_was_cut_off_stays_whole(tmp_path: Path, write: Writer) -> None:
     found = read_micrographs(write(tmp_path, FACE))

@@ -151,6 +151,12 @@ def _recorded(headers: Sequence[Header], image: NDArray[Any]) -> Recorded:
         for header in headers
         if header.strip and not bar
     ]
+    notes += [
+        f"{header.who} speaks of an image of {header.size[0]} × {header.size[1]} pixels, and this "
+        f"one has {shape[1]} × {shape[0]}: no rows are left out; give bar_px where a bar is below"
+        for header in headers
+        if not bar and header.size[0] == shape[1] and 0 < header.size[1] < shape[0]
+    ]
     return Recorded(merged, bar, notes)
 
 

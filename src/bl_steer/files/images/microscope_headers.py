@@ -76,8 +76,14 @@ class Header:
         """
         height, width = shape
         columns, rows = self.size
-        if 0 < rows < height and columns in (0, width):
-            return height - rows
+        below = height - rows
+        if 0 < rows < height and below <= TALLEST_BAR * height and columns in (0, width):
+            is_above = (
+                image is not None
+                and _is_paper(image[:below], image)
+                and not _is_paper(image[rows:], image)
+            )
+            return 0 if is_above else below  # what is turned upside down has its bar above
         if image is None or image.ndim != 2 or not 0 < self.strip < height:
             return 0
         return self.strip if _is_paper(image[-self.strip :], image) else 0

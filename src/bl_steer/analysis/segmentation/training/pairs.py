@@ -6,7 +6,6 @@ sample never come apart: scores on a part of a sample that the model has seen ar
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.masks import DecodedMask, read_mask
 from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.analysis.segmentation.training.catalogue import pairs_listed
 from bl_steer.files.annotations import images_of, is_annotation
 from bl_steer.files.ilastik import EXPORTS
 from bl_steer.files.images import Micrographs, folder_named, list_images, read_micrographs
@@ -84,7 +84,7 @@ def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) 
     if source.is_dir():
         rows, problems = _pairs_in(source)
     elif source.is_file():
-        rows, problems = _pairs_listed(source)
+        rows, problems = pairs_listed(source)
     else:
         raise ValueError(
             f"pairs must be in a folder or a catalogue (CSV), got {str(source)!r}, which does not "
@@ -270,46 +270,6 @@ def _below(folder: Path) -> str:
         if any(inner.with_name(f"{inner.name}_{name}").is_dir() for name in _MASK_FOLDERS):
             return f" (did you mean {inner}?)"
     return ""
-
-
-def _pairs_listed(
-    catalogue: Path,
-) -> tuple[list[tuple[Path, Path, dict[str, Any]]], list[str]]:
-    try:
-        text = catalogue.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{catalogue.name} must be UTF-8 text, got {error.reason}; save it as CSV UTF-8"
-        ) from None
-    header = text.split("\n", 1)[0]
-    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
-    reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
-    missing = {"image", "mask"} - set(reader.fieldnames)
-    if missing:
-        raise ValueError(
-            f"{catalogue.name} must have the columns image and mask, got {reader.fieldnames}; "
-            f"add {sorted(missing)}"
-        )
-    rows, problems = [], []
-    for number, row in enumerate(reader, start=2):
-        cells = {k: v.strip() for k, v in row.items() if isinstance(k, str) and v and v.strip()}
-        files = [catalogue.parent / cells.pop(key, "") for key in ("image", "mask")]
-        absent = [f"row {number}: no {key} {path.name!r}"
-                  for key, path in zip(("image", "mask"), files, strict=True)
-                  if not path.is_file()]  # fmt: skip
-        problems += absent
-        if not absent:
-            sample = {"sample": cells.pop("sample")} if "sample" in cells else {}
-            metadata = {key: _value(value) for key, value in cells.items()}
-            rows.append((files[0], files[1], metadata | sample))
-    return rows, problems if rows or problems else ["no rows"]
-
-
-def _value(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 def _mismatch(image: Path, mask: Path) -> list[str]:

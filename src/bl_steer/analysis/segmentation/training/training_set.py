@@ -27,7 +27,12 @@ from bl_steer.analysis.segmentation.training.pairs import (
 )
 from bl_steer.analysis.shared_pixels import Fingerprint, chained, orientations, shared_pixels
 from bl_steer.files.many import read_all, told_once
-from bl_steer.files.pixel_size import check_pixel_size, contradictions, small_edges
+from bl_steer.files.pixel_size import (
+    check_pixel_size,
+    contradictions,
+    resampled_edges,
+    small_edges,
+)
 
 __all__ = ["LabelledField", "TrainingSet", "at_pixel_size"]
 
@@ -124,11 +129,8 @@ class TrainingSet:
         pairs = find_pairs(source, sample_pattern=sample_pattern)
         notes = [describe_samples(pairs)]
         parts = _parts(pairs, validation, test, sample_pattern, shares, seed)
-        read = iter(
-            read_all(
-                lambda pair: _read(pair, phases, unpainted), [p for part in parts for p in part]
-            )
-        )
+        listed = [pair for part in parts for pair in part]
+        read = iter(read_all(lambda pair: _read(pair, phases, unpainted), listed))
         fields = [list(islice(read, len(part))) for part in parts]
         every = [labelled for part in fields for labelled in part]
         _check_numbers(every)
@@ -140,7 +142,8 @@ class TrainingSet:
         for labelled in every:
             check_pixel_size(labelled.metadata.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size(every)
-        notes += small_edges("pixels", size, *(f.metadata.get("pixel_size_nm") for f in every))
+        stated = [one.metadata.get("pixel_size_nm") for one in every]
+        notes += [*small_edges("pixels", size, *stated), *resampled_edges(size, *stated)]
         train, to_validate, to_test = (
             [at_pixel_size(labelled, size) for labelled in part] for part in fields
         )

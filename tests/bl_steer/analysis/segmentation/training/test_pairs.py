@@ -89,6 +89,26 @@ def test_a_catalogue_gives_samples_and_conditions(
     assert pair.metadata == {"pixel_size_nm": 10.0, "staining": "Pt"}
 
 
+def test_a_catalogue_of_other_pixels_decimals_and_rows_is_read_or_refused(
+    tmp_path: Path,
+) -> None:
+    for number in range(2):
+        for name in (f"a{number}.png", f"m{number}.png"):
+            Image.fromarray(np.full((40, 40, 3), (255, 0, 0), np.uint8)).save(tmp_path / name)
+    catalogue = tmp_path / "list.csv"
+    rows = [f"a{n}.png;m{n}.png;{10 * 4**n},5" for n in range(2)]
+    catalogue.write_text("\n".join(["image;mask;pixel_size_nm", *rows]))
+    assert [pair.metadata["pixel_size_nm"] for pair in find_pairs(catalogue)] == [10.5, 40.5]
+    notes = TrainingSet.read(catalogue, FIBSEM_PHASES, shares=(1, 0, 0)).notes
+    assert any("pixels of 10.5 to 40.5 nm are brought to 25.5 nm" in note for note in notes)
+    catalogue.write_text("image,mask,pixel_size_um\na0.png,m0.png,.01\n")
+    with pytest.raises(ValueError, match="in nm in the column pixel_size_nm, got pixel_size_um"):
+        find_pairs(catalogue)
+    catalogue.write_text("image,mask\na0.png,m0.png\na0.png,m1.png\n")
+    with pytest.raises(ValueError, match=r"row 3: a0\.png is in row 2, too"):
+        find_pairs(catalogue)
+
+
 def test_a_catalogue_reports_all_that_is_missing(tmp_path: Path) -> None:
     put(tmp_path / "a.tif")
     catalogue = tmp_path / "list.csv"
