@@ -35,9 +35,10 @@ def log_sharpness(image: NDArray[Any]) -> float:
     y, x = (np.fft.fftfreq(n) for n in grey.shape)
     off_axes = (np.abs(y)[:, None] > AXES) & (np.abs(x) > AXES)
     frequency = np.where(off_axes, np.hypot(y[:, None], x), -1.0)
-    fine, coarse, noise = (
-        power[(frequency >= low) & (frequency < high)].mean() for low, high in (FINE, COARSE, NOISE)
-    )
+    bands = [power[(frequency >= low) & (frequency < high)] for low, high in (FINE, COARSE, NOISE)]
+    if not all(band.size for band in bands):  # of an image of few rows or columns
+        return float("nan")
+    fine, coarse, noise = (band.mean() for band in bands)
     if not (fine > noise and coarse > noise):
         return float("nan")
     return float(np.log((fine - noise) / (coarse - noise)))

@@ -63,3 +63,4 @@ def test_noise_alone_has_no_sharpness() -> None:
     rows = np.random.default_rng(5).normal(size=(128, 128))
     high_frequencies = rows - gaussian_filter(rows, 1.0, mode="wrap")
     assert np.isnan(log_sharpness(high_frequencies))
+    assert np.isnan(log_sharpness(high_frequencies[:8, :8]))  # no frequency of one of the bands

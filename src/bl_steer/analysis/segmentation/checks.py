@@ -267,10 +267,10 @@ def negative_warnings(seen: Mapping[str, tuple[float, float] | None]) -> Iterato
         names = ", ".join(list(negatives)[:LISTED])
         more = f" and {len(negatives) - LISTED} more" if len(negatives) > LISTED else ""
         yield (
-            f"{names}{more} look{'' if others else 's'} to the model like a negative (mean "
-            f"uncertainty {own:.2g}, of the negative {negative:.2g}{f' of {first}' * bool(others)})"
-            ": bright and dark may be exchanged, or the specimen may be of another kind; invert "
-            "the image, and compare"
+            f"{names}{more} look{'' if others else 's'} to the model like a negative, by their "
+            f"details and the mean uncertainty together ({own:.2g}, of the negative {negative:.2g}"
+            f"{f' of {first}' * bool(others)}): bright and dark may be exchanged, or "
+            "the specimen may be of another kind; invert the image, and compare"
         )
 
 
@@ -307,6 +307,12 @@ def warnings_for(
     progress : called after each image that is compared; see `count_compared`
     """
     weak = list(weak_phase_warnings(model))
+    told = metadata.get("pixel_size_nm")
+    if isinstance(told, (int, float)) and model.pixel_size_nm is None:
+        weak.append(
+            f"the pixel size of {told:g} nm is not used: the model was trained with none; where "
+            "that of its pairs was another, train it with their pixel sizes"
+        )
     recorded = model.card.get("conditions")
     if recorded is None:
         return weak + segmentation.Acquisition({}).unknown_names(metadata)

@@ -142,6 +142,8 @@ def _files(paths: Sequence[str | Path], notes: list[str]) -> Iterator[Path]:
         images = list_images(path)
         unread = unread_images(path)
         if not images:
+            inner = [one.name for one in sorted(path.iterdir()) if one.is_dir()][:1]
+            unread += [f"folders in it, such as {one}, are given by themselves" for one in inner]
             why = "".join(f" ({note})" for note in unread)
             raise ValueError(f"a folder must hold images, got none in {path}{why}; give another")
         notes += [f"{note[0].upper()}{note[1:]}." for note in unread]

@@ -82,6 +82,9 @@ def test_a_file_that_is_given_twice_is_read_once_and_told(tmp_path: Path) -> Non
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must hold images, got none"):
         inputs_from_files([tmp_path])
+    (tmp_path / "inner").mkdir()
+    with pytest.raises(ValueError, match="folders in it, such as inner, are given by themselves"):
+        inputs_from_files([tmp_path])
 
 
 @pytest.mark.parametrize("size", ["abc", -3.0, 0.0, float("nan")])

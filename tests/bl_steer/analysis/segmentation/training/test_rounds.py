@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from bl_steer.analysis.segmentation import FIBSEM_PHASES, UNLABELLED
-from bl_steer.analysis.segmentation.checks import weak_phase_warnings
+from bl_steer.analysis.segmentation.checks import warnings_for, weak_phase_warnings
 from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.training import (
     Augmentation,
@@ -123,6 +123,19 @@ def test_a_phase_that_a_model_hardly_finds_is_named_wherever_it_is_used(
         (told,) = weak_phase_warnings(replace(model, card=card))
         assert told.startswith("the model hardly finds carbon: ")
         assert "4% agree (IoU 0.04); its share is no measurement" in told
+
+
+def test_a_pixel_size_that_a_model_does_not_know_is_told_to_be_unused(
+    model: SegmentationModel,
+) -> None:
+    without = replace(model, pixel_size_nm=None, card={})
+    told = "the pixel size of 20 nm is not used: the model was trained with none"
+    assert any(told in said for said in warnings_for(without, [], {"pixel_size_nm": 20.0}))
+    for known in (
+        warnings_for(without, [], {"pixel_size_nm": [20.0]}),
+        warnings_for(replace(without, pixel_size_nm=5.0), [], {"pixel_size_nm": 20.0}),
+    ):
+        assert not any("is not used" in said for said in known)
 
 
 def scribbles(pair: Labelled) -> Labelled:
