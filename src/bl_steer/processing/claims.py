@@ -99,7 +99,8 @@ def _owner(path: Path, request: Request) -> str:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner, *keys = path.read_text().splitlines()
+        # By its descriptor: its owner may take the file away meanwhile.
+        owner, *keys = os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode().splitlines()
         return str(json.loads(owner)) if json.dumps(request.key) in keys else ""
     else:
         path.unlink(missing_ok=True)

@@ -22,6 +22,8 @@ __all__ = ["end_run_engine", "make_run_engine"]
 
 BLUESKYS_OWN = frozenset({"scan_id", "versions"})
 """Reserved keys that the RunEngine itself puts into ``RE.md``."""
+ENDS_WITHIN_S = 60.0
+"""For the thread of a RunEngine to end, on a busy machine: a loop that runs cannot be closed."""
 
 
 def make_run_engine(
@@ -72,7 +74,7 @@ def end_run_engine(run_engine: RunEngine) -> None:
     if loop.is_closed():
         return
     loop.call_soon_threadsafe(loop.stop)
-    run_engine._th.join(timeout=5.0)
+    run_engine._th.join(timeout=ENDS_WITHIN_S)
     loop.close()
 
 

@@ -48,8 +48,10 @@ class RunMetadata(MutableMapping[str, Any]):
         self.path = Path(path)
         self._lock = threading.RLock()
         self._given: set[int] = set()
-        self._values = self._load()
-        self._seen = self._stamp()
+        self._read: bytes | None = None
+        """What the file held when this process last read or wrote it; None for no file."""
+        self._values: dict[str, Any] = {}
+        self._refresh()
 
     def __getitem__(self, key: str) -> Any:
         with self._lock:
@@ -72,10 +74,12 @@ class RunMetadata(MutableMapping[str, Any]):
             self._save()
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
+        with self._lock:  # others may add keys while somebody walks through these
+            return iter(list(self._values))
 
     def __len__(self) -> int:
-        return len(self._values)
+        with self._lock:
+            return len(self._values)
 
     def __repr__(self) -> str:
         return f"RunMetadata({self._values!r})"
@@ -126,25 +130,23 @@ class RunMetadata(MutableMapping[str, Any]):
         finally:
             os.close(descriptor)
 
-    def _stamp(self) -> tuple[int, int] | None:
-        """Return what changes when anybody writes the file."""
-        try:
-            status = self.path.stat()
-        except OSError:
-            return None
-        return status.st_mtime_ns, status.st_ino
-
     def _refresh(self) -> None:
-        """Take over what another process wrote: scan ids go on across processes."""
-        if self._stamp() != self._seen:
-            self._values = self._load()
-            self._seen = self._stamp()
+        """Take over what another process wrote: scan ids go on across processes.
 
-    def _load(self) -> dict[str, Any]:
+        The file itself tells, not its time or number: two processes that write in turn give one
+        time and one number again within milliseconds.
+        """
         try:
-            values = json.loads(self.path.read_bytes())
+            read = self.path.read_bytes()
         except FileNotFoundError:
-            return {}
+            read = None
+        if read != self._read:
+            self._values = {} if read is None else self._parsed(read)
+            self._read = read
+
+    def _parsed(self, read: bytes) -> dict[str, Any]:
+        try:
+            values = json.loads(read)
         except ValueError as error:
             raise StoreError(
                 f"the session's metadata must be JSON, got {error} in {self.path}; repair the "
@@ -155,12 +157,13 @@ class RunMetadata(MutableMapping[str, Any]):
     def _save(self) -> None:
         draft = self.path.with_suffix(".tmp")
         try:
-            with draft.open("w") as file:
-                json.dump(self._values, file, default=_plain, indent=1)
+            written = json.dumps(self._values, default=_plain, indent=1).encode()
+            with draft.open("wb") as file:
+                file.write(written)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)
-            self._seen = self._stamp()
+            self._read = written
         except OSError as error:
             raise self._unwritable(error) from error
 

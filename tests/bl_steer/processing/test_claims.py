@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -143,4 +144,27 @@ def test_a_claim_is_seen_by_others_until_it_is_given_up(tmp_path: Path) -> None:
     assert mine.take(other) != ""
     mine.close()
     assert yours.take(one) == ""
+    yours.close()
+
+
+def test_a_claim_that_is_given_up_while_others_look_at_it_ends_no_command(tmp_path: Path) -> None:
+    """Its file was read by a name that its owner had taken away by then."""
+    mine, yours, request = Claims(tmp_path), Claims(tmp_path), Request("u", "a")
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            mine.add(request)
+            mine.close()
+
+    other = threading.Thread(target=come_and_go)
+    other.start()
+    try:
+        for _ in range(1000):
+            yours.take(request)
+            yours.close()
+    finally:
+        ended.set()
+        other.join()
+    assert yours.take(request) == ""
     yours.close()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +146,38 @@ def test_scan_ids_go_on_across_two_open_sessions(tmp_path: Path) -> None:
     other["scan_id"] = other.get("scan_id", 0) + 1
     one["scan_id"] = one.get("scan_id", 0) + 1
     assert one["scan_id"] == other["scan_id"] == 3
+
+
+def test_what_another_session_writes_while_this_one_reads_is_not_lost(tmp_path: Path) -> None:
+    """A scan id was given twice where the file was replaced between its reading and its stat."""
+    path, mine, read = tmp_path / "md.json", "{}", threading.Event()
+    path.write_text(mine)
+    one = RunMetadata(path)
+    assert one.next_scan_id() == 1
+
+    class Overtaken(type(path)):  # type: ignore[misc]
+        """A file that another session replaces as soon as it was read."""
+
+        def read_bytes(self) -> bytes:
+            content: bytes = Path(self).read_bytes()
+            if not read.is_set():
+                read.set()
+                assert RunMetadata(path).next_scan_id() == 3
+            return content
+
+    assert RunMetadata(path).next_scan_id() == 2
+    one.path = Overtaken(path)
+    assert one["scan_id"] == 2
+    assert one.next_scan_id() == 4
+
+
+def test_a_walk_through_the_metadata_outlives_keys_that_another_thread_adds(
+    tmp_path: Path,
+) -> None:
+    metadata = RunMetadata(tmp_path / "md.json")
+    metadata["a"] = 1
+    walk = iter(metadata)
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(metadata.update, b=2).result(60)
+    assert list(walk) == ["a"]
+    assert dict(metadata) == {"a": 1, "b": 2}

@@ -18,7 +18,7 @@ from bl_steer.store import Document
 __all__ = ["DaskCluster", "each_part"]
 
 PARALLEL = 8
-CONNECT_S = 10.0
+CONNECT_S = 30.0
 
 
 class DaskCluster:

@@ -162,23 +162,29 @@ class _Patience:
         self._process, self._limit_s = process, limit_s
         self._furthest, self._since = -1.0, time.monotonic()
         self._over = threading.Event()
+        self._judging = threading.Lock()
         threading.Thread(target=self._wait, daemon=True).start()
 
     def note_progress(self, done: float) -> None:
         """Wait anew where more is done than before."""
-        if done > self._furthest:
-            self._furthest, self._since = done, time.monotonic()
+        with self._judging:
+            if done > self._furthest:
+                self._furthest, self._since = done, time.monotonic()
 
     def end(self) -> None:
-        """Wait no longer."""
-        self._over.set()
+        """Wait no longer: from now on the process is for the next job."""
+        with self._judging:
+            self._over.set()
 
     def _wait(self) -> None:
-        while (left := self._since + self._limit_s - time.monotonic()) > 0:
-            if self._over.wait(left):
-                return
-        self.lost = True
-        self._process.kill()
+        while not self._over.is_set():
+            with self._judging:
+                left = self._since + self._limit_s - time.monotonic()
+                if left <= 0.0 and not self._over.is_set():
+                    self.lost = True
+                    self._process.kill()
+                    return
+            self._over.wait(max(left, 0.0))
 
 
 def cause_of(status: int) -> str:

@@ -27,7 +27,7 @@ from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 
 __all__ = ["ClusterAway", "DaskMachines"]
 
-CONNECT_S = 10.0
+CONNECT_S = 30.0
 TICK_S = 0.05
 LOOK_EVERY_S = 2.0
 """How often is looked whether a machine with GPUs is still there, s."""

@@ -40,6 +40,9 @@ __all__ = [
 PAUSES_S = (0.2, 1.0)
 """Before a program is begun again whose sandbox could not be set up, s."""
 
+ANSWERS_WITHIN_S = 120.0
+"""For bubblewrap to show that it works: a busy machine is not one without a sandbox."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -55,7 +58,12 @@ def sandbox_problem() -> str:
         with opened_filter() as calls:
             probe = [*bubblewrap_command(calls=calls), "--", "/usr/bin/env", "true"]
             done = subprocess.run(
-                probe, capture_output=True, text=True, timeout=20, check=False, pass_fds=(calls,)
+                probe,
+                capture_output=True,
+                text=True,
+                timeout=ANSWERS_WITHIN_S,
+                check=False,
+                pass_fds=(calls,),
             )
     except RuntimeError as error:
         return str(error)

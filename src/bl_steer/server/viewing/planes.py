@@ -273,8 +273,7 @@ def sweep_views(folder: Path, *, now: float | None = None) -> None:
     now = time.time() if now is None else now
     kept = 0
     for used, path in sorted(_by_use(folder), reverse=True):
-        size = sum(file.stat().st_size for file in path.glob("*") if file.is_file())
-        kept += size
+        kept += _size(path)
         if now - used > UNUSED_S or kept > MAX_BYTES:
             shutil.rmtree(path, ignore_errors=True)
 
@@ -287,6 +286,16 @@ def _by_use(folder: Path) -> Iterator[tuple[float, Path]]:
             continue
         with contextlib.suppress(OSError):
             yield path.stat().st_mtime, path
+
+
+def _size(folder: Path) -> int:
+    """Return the bytes of the files in a folder; others may take them away meanwhile."""
+    size = 0
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(OSError):
+                size += entry.stat().st_size if entry.is_file() else 0
+    return size
 
 
 def _opened(folder: Path) -> Planes | None:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -89,6 +92,30 @@ def test_an_old_decoder_that_waits_is_not_swept_as_unused_values_are(ready: Deco
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]
     assert decoder.is_alive
     decoder.close()
+
+
+def test_values_that_go_while_they_are_counted_are_no_error(tmp_path: Path) -> None:
+    """As drafts of other looks do; whoever looked at a file meanwhile got an error."""
+    ended, usual = threading.Event(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            with tempfile.TemporaryDirectory(prefix="draft-", dir=tmp_path) as draft:
+                for number in range(20):
+                    Path(draft, str(number)).touch()
+
+    others = [threading.Thread(target=come_and_go) for _ in range(2)]
+    for other in others:
+        other.start()
+    try:
+        for _ in range(10_000):
+            sweep_views(tmp_path)
+    finally:
+        ended.set()
+        for other in others:
+            other.join()
+        sys.setswitchinterval(usual)
 
 
 def test_a_decoder_cannot_change_what_it_is_given(ready: Decoders) -> None:
