@@ -79,8 +79,16 @@ class DrawnBoxes:
         return image[_in_boxes(self.boxes, self.shape)]
 
     def specimen(self) -> Box:
-        """Return the whole image: rectangles may lie anywhere in it."""
-        return 0, self.shape[0], 0, self.shape[1]
+        """Return the largest part at a side of all rectangles."""
+        tops, bottoms, lefts, rights = zip(*self.boxes, strict=True)
+        height, width = self.shape
+        sides = (
+            (0, min(tops), 0, width),
+            (max(bottoms), height, 0, width),
+            (0, height, 0, min(lefts)),
+            (0, height, max(rights), width),
+        )
+        return max(sides, key=_area)
 
     def __str__(self) -> str:
         top, bottom, left, right = self.boxes[0]

@@ -151,19 +151,22 @@ def _is_in(margin: Margin, drawn: DrawnBoxes) -> bool:
 
 
 def margin_warnings(seen: Mapping[str, Sequence[Margin]]) -> Iterator[str]:
-    """Name the images of which a margin is no specimen.
+    """Name the images of which a margin is no specimen, one sentence for each cause.
 
     Parameters
     ----------
     seen : margins of each image, by the name under which it is known
     """
-    margins = {name: own for name, own in seen.items() if own}
-    if margins:
+    causes: dict[str, dict[str, Sequence[Margin]]] = {}
+    for name, own in seen.items():
+        if own:
+            causes.setdefault(why(own), {})[name] = own
+    for cause, margins in causes.items():
         first = max(margins, key=lambda name: sum(own.share for own in margins[name]))
-        more = f", as {len(margins) - 1} more do at their sides" if len(margins) > 1 else ""
+        more = f", and {len(margins) - 1} more alike" if len(margins) > 1 else ""
         yield (
-            f"{first} holds {listed(margins[first])}{more}, which is counted as phases: "
-            f"{why(margins[first])}; crop it"
+            f"{first} holds {listed(margins[first])}{more}, which is counted as phases: {cause}; "
+            "crop it"
         )
 
 

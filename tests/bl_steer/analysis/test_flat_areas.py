@@ -52,8 +52,14 @@ def test_the_ground_of_a_scale_bar_is_found_with_the_bar(paper: int, ink: int) -
     )
     bar, margins = margins_of(image, bar_below(image))
     assert (bar, margins) == ((0, True), (drawn,))
-    assert specimen_in(image, 0, margins) is not image[:1]
-    (told,) = margin_warnings({"a.tif": margins})
+    assert specimen_in(image, 0, margins).shape == (200, 300)
+    padded = np.pad(imaged(3), ((0, 0), (40, 0)))
+    (told, other) = margin_warnings(
+        {name: margins_of(shown, bar_below(shown))[1]
+         for name, shown in (("a.tif", image), ("b.tif", image), ("c.tif", padded))}
+    )  # fmt: skip
+    assert "5.0% of it, and 1 more alike, which is counted as phases" in told
+    assert other.startswith("c.tif holds 0 alone in the first 40 of 340 columns, which is counted")
     assert told.endswith("which is counted as phases: it was drawn over the image; crop it")
 
 

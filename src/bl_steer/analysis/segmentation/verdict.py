@@ -105,10 +105,12 @@ def look_at(
         levels = few_levels([image])
         textured = None
         if not levels:
+            bar, margins = margins_of(image, bar_below(image))
             textured = Textured(
-                *margins_of(image, bar_below(image)),
+                bar,
+                margins,
                 tuple(step_warnings([(field.title, image)])),
-                clipped_shares(image, known.least_clipped),
+                clipped_shares(specimen_in(image, bar[0], margins), known.least_clipped),
                 Fingerprint.of(image),
                 tuple(map(Fingerprint.of, orientations(image) if len(looks) < MOST_TURNED else ())),
                 segmentation.seems_negative(model, image, field.size_nm),
