@@ -7,12 +7,13 @@ are they rectangles, nor does a convex field lie in one.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw
 from scipy.ndimage import (
     binary_dilation,
     binary_fill_holes,
@@ -22,7 +23,6 @@ from scipy.ndimage import (
     minimum_filter,
 )
 from scipy.spatial import ConvexHull
-from skimage.draw import polygon2mask
 
 __all__ = ["Box", "DrawnBoxes", "Surround", "drawn_boxes", "surround"]
 
@@ -125,11 +125,11 @@ class Surround:
 
     def within(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the pixels of an image of the same shape that lie about the field."""
-        return np.asarray(image[~polygon2mask(self.shape, self.outline)])
+        return np.asarray(image[~_field(self.outline, self.shape)])
 
     def specimen(self) -> Box:
         """Return a part about the middle that lies in the field."""
-        (height, width), field = self.shape, polygon2mask(self.shape, self.outline)
+        (height, width), field = self.shape, _field(self.outline, self.shape)
         for share in INSETS:
             rows, columns = round(share * height), round(share * width)
             if field[rows : height - rows, columns : width - columns].mean() > 1 - LEAST_SHARE:
@@ -171,16 +171,31 @@ def surround(image: NDArray[Any]) -> Surround | None:
     parts, _ = label(~about)
     if about.mean() < LEAST_SHARE or not parts.any():
         return None
-    field = np.argwhere(parts == np.bincount(parts.ravel())[1:].argmax() + 1)
+    field = _row_ends(parts == np.bincount(parts.ravel())[1:].argmax() + 1)
     if min(np.ptp(field, axis=0)) < 2:
         return None
     outline = field[ConvexHull(field).vertices]
-    hull = polygon2mask(image.shape, outline)
+    hull = _field(outline.tolist(), image.shape)
     in_frame = hull.sum() > FILLED * np.prod(np.ptp(field, axis=0) + 1)
     in_hull, beside = (hull & about).sum(), (~hull & ~about).sum()
     if in_frame or in_hull > INSIDE * about.sum() or beside > OUTSIDE * (~about).sum():
         return None
     return Surround(tuple(map(tuple, outline.tolist())), image.shape, int((~hull).sum()), value)
+
+
+def _field(outline: Sequence[Sequence[int]], shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return which pixels (H, W) lie within a polygon of rows and columns."""
+    drawn = Image.new("L", (shape[1], shape[0]))
+    ImageDraw.Draw(drawn).polygon([(column, row) for row, column in outline], fill=1)
+    return np.asarray(drawn, bool)
+
+
+def _row_ends(area: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return the first and the last pixel of each row of an area, as rows and columns."""
+    rows = np.flatnonzero(area.any(axis=1))
+    firsts = area[rows].argmax(axis=1)
+    lasts = area.shape[1] - 1 - area[rows, ::-1].argmax(axis=1)
+    return np.stack([np.tile(rows, 2), np.concatenate([firsts, lasts])], axis=1)
 
 
 def _is_flat_end(image: NDArray[Any], corner: tuple[int, int]) -> bool:
