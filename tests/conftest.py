@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,7 @@ torch.set_num_threads(1)
 # A busy machine may take long over an example that has nothing wrong with it.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+os.environ.setdefault("AIOSMTPD_CONTROLLER_TIMEOUT", "120")  # s, for a mail server to start
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 import shutil
 import signal
@@ -233,7 +232,8 @@ def interrupted(RE: RunEngine, plan: Any, *, times: int) -> None:
 
     def type_ctrl_c() -> None:
         for _ in range(times):
-            os.kill(os.getpid(), signal.SIGINT)
+            # To the thread that heeds it: Bluesky's waits without end, and another may be given it.
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
             time.sleep(0.3)
 
     def hook(message: Msg) -> None:

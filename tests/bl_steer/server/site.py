@@ -137,5 +137,5 @@ def running_site(folder: Path, **settings: Any) -> Iterator[Site]:
         for client in site._open:
             client.close()
         server.should_exit = True
-        thread.join(20.0)
+        thread.join(120.0)
         assert not thread.is_alive()

@@ -125,5 +125,5 @@ class QueueServer:
         self.queue.close()
         for process in reversed(self._processes):
             process.terminate()
-            process.wait(30.0)
+            process.wait(120.0)
         self._log.close()

@@ -299,7 +299,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
             break
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
-    _, errors = child.communicate(timeout=60.0)
+    _, errors = child.communicate(timeout=300.0)
     assert child.returncode == 130
     (row,) = list_runs(RecordsAlone(data))
     assert f"with --resume {row.uid[:8]} goes on" in errors

@@ -19,7 +19,7 @@ def threads_left(before):
     left = set(threading.enumerate()) - before
     left = {thread for thread in left if thread.name != "bluesky-run-engine"}
     for thread in left:  # workers of Tiled's loop are told to end, which takes them a moment
-        thread.join(timeout=10.0)
+        thread.join(timeout=60.0)
     return [thread.name for thread in left if thread.is_alive()]
 
 

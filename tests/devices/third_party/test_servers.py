@@ -62,13 +62,13 @@ def serving(script: str, environment: dict[str, str], folder: Path) -> Iterator[
             assert process.stdout is not None
             line = ""
             while line != "READY\n":
-                assert select.select([process.stdout], [], [], 60)[0], f"{script} is not ready"
+                assert select.select([process.stdout], [], [], 120)[0], f"{script} is not ready"
                 line = process.stdout.readline()
                 assert line, f"{script} ended with {process.wait()}"
             yield
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
 
 
 def run_client(
@@ -163,7 +163,7 @@ def test_each_image_that_pvapys_simulated_detector_sends_is_stored_in_its_order(
             status, reports, errors = run_client(tmp_path, environment, "pvapy")
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)
     assert status == 0, errors
     numbers = reports[0]["numbers"]
     assert len(numbers) == 4

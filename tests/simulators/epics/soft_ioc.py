@@ -98,8 +98,8 @@ def _session_of(entry: Path) -> int:
 
 
 def left_behind(session: int) -> list[str]:
-    """Return the commands of a session of processes that have not ended within a moment."""
-    deadline = time.monotonic() + 5.0
+    """Return the commands of a session of processes that do not end within a minute."""
+    deadline = time.monotonic() + 60.0
     while True:
         entries = [entry for entry in Path("/proc").glob("[0-9]*") if _session_of(entry) == session]
         if not entries or time.monotonic() > deadline:
@@ -147,4 +147,4 @@ def serving(
             yield process
         finally:
             process.terminate()
-            process.wait(timeout=20)
+            process.wait(timeout=120)

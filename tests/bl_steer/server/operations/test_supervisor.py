@@ -4,18 +4,18 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 import bl_steer
-from bl_steer.server.operations.supervisor import GRACE_S
 from bl_steer.server.sandbox.run import sandbox_problem
 from tests import fork_server
 
@@ -100,6 +100,7 @@ def test_a_part_that_dies_is_started_again_and_all_end_together() -> None:
 @pytest.mark.parametrize("end", ["fail", "die"])
 def test_a_part_that_cannot_start_is_tried_less_and_less_often(end: str) -> None:
     then = """
+supervisor.LONG_ENOUGH_S = 600.0  # a busy machine may need seconds for a start
 waits, part = [], s._parts["a"]
 while len(waits) < 3:
     s.step()
@@ -129,9 +130,9 @@ def test_a_task_that_is_killed_is_started_again() -> None:
 
 
 def test_a_part_that_is_ended_as_it_begins_ends_at_once() -> None:
-    then = "s.step(); began = time.monotonic(); s.end(); print(time.monotonic() - began)"
+    then = "s.step(); s.end(); print(s._parts['a'].process.exitcode)"
     with Family("{'a': partial(time.sleep, 600)}", then) as family:
-        assert float(family.line()) < GRACE_S / 2
+        assert family.line() == str(-signal.SIGTERM)  # else it is killed, `GRACE_S` later
 
 
 def test_parts_import_anew_where_a_fork_is_not_safe() -> None:
@@ -145,7 +146,7 @@ def test_parts_die_with_a_supervisor_that_is_killed() -> None:
         assert family.line() == "asleep"
         (pid,) = family.parts.values()
         assert alive(pid)
-    until(lambda: not alive(pid), seconds=5.0)
+    until(lambda: not alive(pid))
 
 
 @pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -164,11 +165,12 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     try:
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
         link = server.stdout.readline().split()[-1]
-        assert httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
-        assert httpx.get(link).status_code == 200
-        until(lambda: (tmp_path / "work").is_dir())
+        assert httpx.get(f"http://127.0.0.1:{port}/ready", timeout=120).status_code == 200
+        assert httpx.get(link, timeout=120).status_code == 200
+        names = {"bl-web", "bl-worker 0", "bl-keeper"}  # a part has its own a moment after it began
+        until(lambda: set(parts_of(server.pid)) - {"bl-caches"} == names)
+        until(lambda: seen_workers(tmp_path / "service.db"))  # it has cleared its folder by then
         children = parts_of(server.pid)
-        assert set(children) - {"bl-caches"} == {"bl-web", "bl-worker 0", "bl-keeper"}
         (worker,) = (tmp_path / "work").iterdir()
         (worker / "job-under-way").mkdir()
         elsewhere = tmp_path.with_name("elsewhere")
@@ -220,7 +222,8 @@ def test_a_server_that_is_upgraded_under_way_goes_on_as_it_began(tmp_path: Path)
         before = parts_of(server.pid)["bl-web"]
         os.kill(before, signal.SIGKILL)
         until(lambda: parts_of(server.pid).get("bl-web", before) != before)
-        with httpx.Client(base_url=address, transport=httpx.HTTPTransport(retries=9)) as client:
+        patient = {"transport": httpx.HTTPTransport(retries=9), "timeout": 120}
+        with httpx.Client(base_url=address, **patient) as client:
             account = {"email": "ann@example.org", "password": "correct horse battery"}
             assert client.post(link, data=account).status_code == 303
             paths = ["/", "/files", "/analyses", "/analyses/advise", "/jobs", "/account", "/api"]
@@ -233,6 +236,11 @@ def test_a_server_that_is_upgraded_under_way_goes_on_as_it_began(tmp_path: Path)
         server.send_signal(signal.SIGTERM)
         server.wait(60.0)
         server.stdout.close()
+
+
+def seen_workers(database: Path) -> int:
+    with closing(sqlite3.connect(database, timeout=60)) as connection:
+        return int(connection.execute("SELECT count(*) FROM workers").fetchone()[0])
 
 
 def free_port() -> int:

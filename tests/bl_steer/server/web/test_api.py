@@ -71,7 +71,7 @@ def test_a_program_uploads_submits_waits_and_downloads(site: Any, table: Path) -
     assert {path.name: path.read_bytes() for path in paths} == files
     assert (done["state"], done["digest"]) == ("done", "d" * 64)
     assert seen
-    assert httpx.get(link).status_code == 200
+    assert httpx.get(link, timeout=120).status_code == 200
 
 
 def test_a_mail_is_refused_with_the_remedy_where_the_server_sends_none(

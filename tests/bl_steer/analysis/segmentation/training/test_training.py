@@ -105,7 +105,7 @@ def test_a_training_killed_at_any_time_resumes_and_ends_the_same(
     code = CHILD.format(here=here, folder=str(tmp_path))
     child = fork_server.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     checkpoint = tmp_path / "checkpoint.pt"
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not checkpoint.exists() and child.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)
     time.sleep(0.3)  # somewhere in a step or in the midst of writing
