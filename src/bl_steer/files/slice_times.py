@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from statistics import median
 
 __all__ = ["by_clock", "has_times", "times_of_day", "without_times"]
 
@@ -22,6 +22,8 @@ _TIME_OF_DAY = re.compile(
 """Time of day alone; the minutes of successive slices never are 60 to 99, as numbers would be."""
 _DAY_FIRST = re.compile(r"(?<!\d)([0-3]\d)([-_.])([01]\d)\2((?:19|20)\d\d)(?!\d)")
 HALF_DAY = 43200
+EVENER = 0.5
+"""Of the unevenness of numbers, that they have at the most as times, to be taken for these."""
 
 
 def by_clock(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]] | None:
@@ -37,15 +39,12 @@ def by_clock(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]] 
     dates = [_DAY_FIRST.search(path.name) for path in files]
     days = [(d[4], d[3], d[1]) for d in dates if d is not None]
     if len(days) == len(files) and any(day > "12" for *_, day in days):
-        how, found = "dates, the day first", [files[k] for k in _ranks(days)]
+        how = "dates, the day first"
+        found = [files[k] for k in sorted(range(len(files)), key=days.__getitem__)]
     elif (times := times_of_day(files)) is not None:
-        ranks = _ranks(times)
-        gaps = [times[b] - times[a] for a, b in pairwise(ranks)]
-        first = gaps.index(max(gaps)) + 1 if max(gaps) > HALF_DAY else 0
-        how, found = (
-            "times that go on past midnight",
-            [files[k] for k in (*ranks[first:], *ranks[:first])],
-        )
+        file_of = dict(zip(times, files, strict=True))
+        how = "times that go on past midnight"
+        found = [file_of[time % (2 * HALF_DAY)] for time in _in_day(sorted(times))]
     else:
         return None
     if found == list(files):
@@ -56,15 +55,11 @@ def by_clock(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]] 
     ]
 
 
-def _ranks(values: Sequence[Any]) -> list[int]:
-    """Return the places of values in rising order; equal ones as they stand."""
-    return sorted(range(len(values)), key=values.__getitem__)
-
-
 def times_of_day(files: Sequence[Path]) -> list[int] | None:
     """Return the seconds since midnight that names differ in alone; None where there are none.
 
-    Times within one hour may as well be numbers, and are none.
+    Times within one hour may as well be numbers, and are none; so are those that are no more even
+    as times than as numbers.
 
     Examples
     --------
@@ -81,8 +76,36 @@ def times_of_day(files: Sequence[Path]) -> list[int] | None:
         3600 * int(own["hour"]) + 60 * int(own["minute"]) + int(own["second"] or 0)
         for (own,) in found
     ]
-    several = len({own["hour"] for (own,) in found}) > 1
-    return times if several and len(set(times)) == len(times) else None
+    if len({own["hour"] for (own,) in found}) < 2 or len(set(times)) < len(times):
+        return None
+    numbers = [int(own[0]) for (own,) in found if own[0].isdecimal()]
+    if not numbers:
+        return times
+    # 0100, 0200, 0400 are as even as numbers, of which one is missing.
+    by_time = _unevenness(_in_day(sorted(times)))
+    return times if by_time < EVENER * _unevenness(sorted(numbers)) else None
+
+
+def _in_day(times: list[int]) -> list[int]:
+    """Return rising times, from the first after midnight on a day later where the night lies so.
+
+    >>> _in_day([600, 1800, 84000, 85200])
+    [84000, 85200, 87000, 88200]
+    """
+    gaps = [after - before for before, after in pairwise(times)]
+    first = gaps.index(max(gaps)) + 1 if max(gaps) > HALF_DAY else 0
+    return [*times[first:], *(time + 2 * HALF_DAY for time in times[:first])]
+
+
+def _unevenness(values: Sequence[int]) -> float:
+    """Return how much the steps of rising values differ from their median, in these.
+
+    >>> _unevenness([10, 20, 30, 50])
+    1.0
+    """
+    steps = [after - before for before, after in pairwise(values)]
+    usual = median(steps)
+    return sum(abs(step - usual) for step in steps) / usual
 
 
 def has_times(files: Sequence[Path]) -> bool:

@@ -117,6 +117,10 @@ TIMES = ["14-05-00", "14-06-30", "14-08-00", "14-09-30", "14-11-00", "14-12-30",
         ([f"img_{t // 60:02}{t % 60:02}00" for t in range(625, 695, 5)], "they are times"),
         ([f"img_{t // 60:02}{t % 60:02}" for t in range(625, 695, 5)], "they are times"),
         ([f"img_{t // 60:02}-{t % 60:02}-00" for t in range(650, 664)], "they are times"),
+        (
+            [f"{t // 60:02}{t % 60:02}" for t in (1000, 1006, 1011, 1015, 1022, 1025, 1031)],
+            "they are times",
+        ),
         ([f"z{nm}nm" for nm in (0, 48, 103, 149, 201, 252, 299)], "as heights do"),
         ([f"z0.{um}um" for um in ("000", "048", "103", "149", "201", "252")], "as heights do"),
     ],
@@ -156,7 +160,12 @@ def test_dates_and_times_tell_the_order_past_midnight_and_the_end_of_a_month(
 
 
 @pytest.mark.parametrize(
-    "numbers", [[955, 956, 957, 958, 960, 1001], [1050, 1051, 1059, 1060, 1100]]
+    "numbers",
+    [
+        [955, 956, 957, 958, 960, 1001],
+        [1050, 1051, 1059, 1060, 1100],
+        [1, 2, 3, 100, 101, 102, 103],
+    ],
 )
 def test_numbers_of_four_digits_that_are_no_times_still_count(
     numbers: list[int], tmp_path: Path
@@ -164,6 +173,12 @@ def test_numbers_of_four_digits_that_are_no_times_still_count(
     names = [f"s{number:04}" for number in numbers]
     stored = open_stack(saved(tmp_path / "slices", names), leave_out_short=True)
     assert stored.numbers == numbers
+
+
+def test_heights_in_steps_of_a_hundred_are_no_times(tmp_path: Path) -> None:
+    names = [f"s{nm:04}" for nm in range(100, 1500, 100) if nm != 700]
+    stored = open_stack(saved(tmp_path / "slices", names), leave_out_short=True)
+    assert stored.numbers == [1, 2, 3, 4, 5, 6, *range(8, 15)]
 
 
 def test_numbers_that_several_series_lack_are_told(tmp_path: Path) -> None:
