@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,6 +65,31 @@ def test_a_folder_is_kept_for_one_process_until_its_end(tmp_path: Path) -> None:
         pass
     with alone_in(folder), alone_in(None):
         assert list(folder.iterdir()) == []
+
+
+def test_a_folder_whose_owner_was_killed_is_had_when_its_last_child_lets_go(tmp_path: Path) -> None:
+    """A child that waits for the processor keeps the lock until it has begun."""
+    code = """
+import os, sys, time
+from pathlib import Path
+from bl_steer.files.atomic import alone_in
+
+with alone_in(Path(sys.argv[1])):
+    for descriptor in os.listdir("/proc/self/fd"):  # the lock among them
+        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+            os.set_inheritable(int(descriptor), True)
+    os.spawnl(os.P_NOWAIT, "/bin/sh", "sh", "-c", "echo begun; exec sleep 4 >&-")
+    time.sleep(60)
+"""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "begun\n"
+    owner.kill()
+    owner.communicate()
+    with alone_in(tmp_path):
+        pass
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
