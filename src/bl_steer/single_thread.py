@@ -26,28 +26,38 @@ class _Pools:
         self._controller: Any = None
         self._n_inside = 0
         self._held: Any = None
+        self._torch_threads = 0
 
     def enter(self) -> Any:
-        """Hold BLAS to one thread, and return what holds OpenMP in this thread."""
+        """Hold BLAS and torch to one thread, and return what holds OpenMP in this thread."""
         with self._lock:
             if self._n_inside == 0 and self._n_modules != len(sys.modules):
                 self._n_modules = len(sys.modules)
                 self._controller = ThreadpoolController()
+            torch = None if self._torch_threads else sys.modules.get("torch")
+            if torch is not None:
+                self._torch_threads = torch.get_num_threads()
+            held = self._controller.select(user_api="openmp").limit(limits=1)
             if self._n_inside == 0:
                 self._held = self._controller.select(user_api="blas").limit(limits=1)
+            if torch is not None:  # last: it sets OpenMP of this thread, too
+                torch.set_num_threads(1)
             self._n_inside += 1
-            return self._controller.select(user_api="openmp").limit(limits=1)
+            return held
 
     def leave(self, held: Any) -> None:
-        """Restore OpenMP in this thread, and BLAS once no thread is inside."""
+        """Restore OpenMP in this thread, and BLAS and torch once no thread is inside."""
         held.restore_original_limits()
         with self._lock:
             self._n_inside -= 1
             if self._n_inside == 0:
                 self._held.restore_original_limits()
+                if self._torch_threads:
+                    sys.modules["torch"].set_num_threads(self._torch_threads)
+                    self._torch_threads = 0
 
 
-_POOLS = _Pools()  # of the process: BLAS has one number of threads for all who call it
+_POOLS = _Pools()  # of the process: BLAS and torch have one number for all threads that call them
 
 
 @contextmanager
@@ -57,14 +67,8 @@ def single_thread() -> Iterator[None]:
     Threads may be inside at the same time, and one of them more than once. A library that is loaded
     only inside is not reached: import it before.
     """
-    torch = sys.modules.get("torch")
-    before = torch.get_num_threads() if torch is not None else 0
     held = _POOLS.enter()
-    if torch is not None:
-        torch.set_num_threads(1)
     try:
         yield
     finally:
-        if torch is not None:
-            torch.set_num_threads(before)
         _POOLS.leave(held)

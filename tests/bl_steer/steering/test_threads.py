@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,32 @@ def test_all_libraries_are_held_and_let_go() -> None:
             assert set(limits()) == {1}
             assert torch.get_num_threads() == 1
         assert limits() == before
+
+
+def test_the_number_of_threads_comes_back_where_threads_leave_in_any_order() -> None:
+    inside, is_left = threading.Event(), threading.Event()
+    seen: list[int] = []
+
+    def other() -> None:
+        with single_thread():
+            inside.set()
+            is_left.wait(60)
+            seen.append(torch.get_num_threads())
+
+    torch.set_num_threads(2)
+    try:
+        thread = threading.Thread(target=other)
+        with single_thread():
+            thread.start()
+            inside.wait(60)
+        is_left.set()
+        thread.join()
+        fresh = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+        fresh.start()
+        fresh.join()
+        assert (torch.get_num_threads(), seen) == (2, [1, 2])
+    finally:
+        torch.set_num_threads(1)
 
 
 def test_how_decisions_differ_is_told() -> None:
