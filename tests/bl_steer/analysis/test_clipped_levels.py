@@ -83,4 +83,4 @@ def test_a_slice_that_the_model_would_rather_see_inverted_is_named() -> None:
     name = "slice 3 (s3.tif)"
     assert not list(negative_warnings({name: seems_negative(model, image, 10.0)}))
     (warning,) = negative_warnings({name: seems_negative(model, 255 - image, 10.0)})
-    assert warning.startswith("slice 3 (s3.tif) looks to the model like a negative (mean")
+    assert warning.startswith("slice 3 (s3.tif) looks to the model like a negative, by")

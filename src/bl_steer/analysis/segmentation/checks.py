@@ -267,8 +267,8 @@ def negative_warnings(seen: Mapping[str, tuple[float, float] | None]) -> Iterato
         names = ", ".join(list(negatives)[:LISTED])
         more = f" and {len(negatives) - LISTED} more" if len(negatives) > LISTED else ""
         yield (
-            f"{names}{more} look{'' if others else 's'} to the model like a negative, by their "
-            f"details and the mean uncertainty together ({own:.2g}, of the negative {negative:.2g}"
+            f"{names}{more} look{'' if others else 's'} to the model like a negative, by "
+            f"details and mean uncertainty together ({own:.2g}, of the negative {negative:.2g}"
             f"{f' of {first}' * bool(others)}): bright and dark may be exchanged, or "
             "the specimen may be of another kind; invert the image, and compare"
         )

@@ -59,7 +59,7 @@ def test_exchanged_bright_and_dark_are_named(family: str, dtype: Any) -> None:
     image = field(family, 630, shape=(256, 256)).image
     inverted = segmented((255 - image).astype(dtype))
     assert said(inverted, "bright and dark may be exchanged")
-    assert said(inverted, "field_000 looks to the model like a negative (mean uncertainty")
+    assert said(inverted, "field_000 looks to the model like a negative, by details and ")
     assert not said(segmented(image.astype(dtype)), "bright and dark may be exchanged")
 
 

@@ -33,7 +33,7 @@ def test_a_forest_names_each_image_whose_bright_and_dark_are_exchanged() -> None
     assert not list(negative_warnings(fields))
     inverted = {f"wrong {n}": seems_negative(model, 255 - i) for n, i in enumerate(right[:2])}
     (told,) = negative_warnings({**fields, **inverted})
-    assert told.startswith("wrong 0, wrong 1 look to the model like a negative (mean uncertainty")
+    assert told.startswith("wrong 0, wrong 1 look to the model like a negative, by details and ")
 
 
 def test_the_score_of_a_negative_is_that_of_the_image_with_the_other_sign() -> None:
