@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 from scipy.stats import theilslopes
 
-__all__ = ["LEAST_SIDE", "EmptyCorners", "empty_corners"]
+__all__ = ["INSETS", "LEAST_SIDE", "EmptyCorners", "empty_corners"]
 
 LEAST_SIDE = 32
 """Pixels at a side of an image from which its corners are looked at."""
@@ -36,7 +36,7 @@ SAMPLES = 96
 TOLERANCE = 2.0
 """Degrees by which edges may differ from parallel or a right angle, beside their own steps."""
 INSETS = tuple(k / 50 for k in range(25))
-"""Shares of height and width that are left out at each side, to leave out the corners."""
+"""Shares of height and width that are left out at each side, to leave out what is no specimen."""
 
 Legs = tuple[float, float]
 NONE: Legs = (0.0, 0.0)

@@ -24,6 +24,8 @@ from scipy.ndimage import (
 )
 from scipy.spatial import ConvexHull
 
+from bl_steer.analysis.empty_corners import INSETS
+
 __all__ = ["Box", "DrawnBoxes", "Surround", "drawn_boxes", "surround"]
 
 WINDOW = np.ones((3, 3), bool)
@@ -40,8 +42,6 @@ LEAST_SHARE = 0.02
 INSIDE, OUTSIDE = 0.2, 0.03
 """Share of the area about a field that lies within its convex hull, and of what is not about it
 that lies without, at the most."""
-INSETS = tuple(k / 50 for k in range(25))
-"""Shares of height and width that are left out at each side, to leave out what is about a field."""
 
 Box = tuple[int, int, int, int]
 """Top, bottom, left and right (pixels)."""
@@ -65,9 +65,17 @@ class DrawnBoxes:
     side: ClassVar = ("in", "boxes")
 
     @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Return which pixels (H, W) lie in the rectangles."""
+        inside = np.zeros(self.shape, bool)
+        for top, bottom, left, right in self.boxes:
+            inside[top:bottom, left:right] = True
+        return inside
+
+    @property
     def count(self) -> int:
         """Return how many pixels lie in the rectangles."""
-        return int(_in_boxes(self.boxes, self.shape).sum())
+        return int(self.mask.sum())
 
     @property
     def share(self) -> float:
@@ -76,7 +84,7 @@ class DrawnBoxes:
 
     def within(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the pixels of an image of the same shape that lie in the rectangles."""
-        return image[_in_boxes(self.boxes, self.shape)]
+        return image[self.mask]
 
     def specimen(self) -> Box:
         """Return the largest part at a side of all rectangles."""
@@ -224,13 +232,6 @@ def _boxes(flat: NDArray[np.bool_], least: float) -> Iterator[Box]:
         own = binary_dilation(areas[top:bottom, left:right] == number, WINDOW)
         if binary_fill_holes(own).mean() >= FILLED:
             yield top, bottom, left, right
-
-
-def _in_boxes(boxes: tuple[Box, ...], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    inside = np.zeros(shape, bool)
-    for top, bottom, left, right in boxes:
-        inside[top:bottom, left:right] = True
-    return inside
 
 
 def _area(box: Box) -> int:

@@ -8,7 +8,7 @@ are left where an image was turned or sheared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -138,16 +138,13 @@ def margins_of(
 
 
 def _is_in(margin: Margin, drawn: DrawnBoxes) -> bool:
-    """Return whether a strip of one value is less than a rectangle that it lies in."""
-    if not isinstance(margin, Strip):
-        return False
-    top, bottom, left, right = _specimen_box(drawn.shape, [margin])
-    inside = np.ones(drawn.shape, bool)
-    inside[top:bottom, left:right] = False
-    in_one = (
-        inside[a:b, c:d].sum() == inside.sum() < (b - a) * (d - c) for a, b, c, d in drawn.boxes
-    )
-    return any(in_one)
+    """Return whether a strip of one value is a part of a rectangle."""
+    for box in drawn.boxes if isinstance(margin, Strip) else ():
+        one = replace(drawn, boxes=(box,))
+        own = margin.within(one.mask)
+        if own.all() and own.size < one.count:
+            return True
+    return False
 
 
 def margin_warnings(seen: Mapping[str, Sequence[Margin]]) -> Iterator[str]:
@@ -179,7 +176,7 @@ def specimen_in(image: NDArray[Any], bar_rows: int, margins: Iterable[Margin]) -
 
 
 def _specimen_box(shape: tuple[int, ...], margins: Iterable[Margin]) -> Box:
-    """Return the part of an image of a shape that no margin reaches into, but for what is drawn."""
+    """Return top, bottom, left and right of the part of an image that no margin reaches into."""
     margins = list(margins)
     counts = {margin.side: margin.count for margin in margins if isinstance(margin, Strip)}
     above, below, before, after = (counts.get(side, 0) for side in SIDES)

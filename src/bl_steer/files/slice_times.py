@@ -8,7 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
-__all__ = ["by_clock", "has_times", "times_of_day", "without_times"]
+__all__ = ["by_clock", "has_times", "without_times"]
 
 _TIME = re.compile(
     r"(?<!\d)(?:19|20)\d\d([-_.]?)[01]\d\1[0-3]\d"
@@ -41,7 +41,7 @@ def by_clock(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]] 
     if len(days) == len(files) and any(day > "12" for *_, day in days):
         how = "dates, the day first"
         found = [files[k] for k in sorted(range(len(files)), key=days.__getitem__)]
-    elif (times := times_of_day(files)) is not None:
+    elif (times := _times_of_day(files)) is not None:
         file_of = dict(zip(times, files, strict=True))
         how = "times that go on past midnight"
         found = [file_of[time % (2 * HALF_DAY)] for time in _in_day(sorted(times))]
@@ -55,7 +55,7 @@ def by_clock(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]] 
     ]
 
 
-def times_of_day(files: Sequence[Path]) -> list[int] | None:
+def _times_of_day(files: Sequence[Path]) -> list[int] | None:
     """Return the seconds since midnight that names differ in alone; None where there are none.
 
     Times within one hour may as well be numbers, and are none; so are those that are no more even
@@ -63,9 +63,9 @@ def times_of_day(files: Sequence[Path]) -> list[int] | None:
 
     Examples
     --------
-    >>> times_of_day([Path("s1050.tif"), Path("s1055.tif"), Path("s1100.tif")])
+    >>> _times_of_day([Path("s1050.tif"), Path("s1055.tif"), Path("s1100.tif")])
     [39000, 39300, 39600]
-    >>> times_of_day([Path("s1059.tif"), Path("s1060.tif"), Path("s1100.tif")])
+    >>> _times_of_day([Path("s1059.tif"), Path("s1060.tif"), Path("s1100.tif")])
     """
     found = [list(_TIME_OF_DAY.finditer(path.stem.lower())) for path in files]
     if len(files) < 2 or {len(times) for times in found} != {1}:
@@ -110,7 +110,7 @@ def _unevenness(values: Sequence[int]) -> float:
 
 def has_times(files: Sequence[Path]) -> bool:
     """Return whether all names hold a date with a time, or differ in the time of day alone."""
-    return _have_dates(files) or times_of_day(files) is not None
+    return _have_dates(files) or _times_of_day(files) is not None
 
 
 def without_times(files: Sequence[Path]) -> list[Path]:

@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from pathlib import Path, PosixPath
 from typing import Any
 
 import bluesky.plans as bp
@@ -155,7 +155,7 @@ def test_what_another_session_writes_while_this_one_reads_is_not_lost(tmp_path: 
     one = RunMetadata(path)
     assert one.next_scan_id() == 1
 
-    class Overtaken(type(path)):  # type: ignore[misc]
+    class Overtaken(PosixPath):
         """A file that another session replaces as soon as it was read."""
 
         def read_bytes(self) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,8 +59,10 @@ def test_a_mask_that_was_moved_is_named_with_the_way_back(family: str, by: tuple
 
 @pytest.mark.parametrize("simulated", [coating_field, optical_field])
 @pytest.mark.parametrize("seed", range(4))
-def test_sound_masks_of_coatings_and_steels_are_not_named(simulated: object, seed: int) -> None:
-    image, labels, *_ = simulated(seed)  # type: ignore[operator]
+def test_sound_masks_of_coatings_and_steels_are_not_named(
+    simulated: Callable[[int], Any], seed: int
+) -> None:
+    image, labels, *_ = simulated(seed)
     assert not list(misplaced_notes(image.mean(-1) if image.ndim == 3 else image, labels))
 
 
